@@ -1,0 +1,33 @@
+/*
+ * The process's one writing connection.  Requests that wait at the same
+ * moment share one transaction; the caller sees a blocking call that returns
+ * when its rows are durable, or its own error while the rest of the batch
+ * goes through.  The writer holds a writer number (a lease row with a fencing
+ * epoch, renewed while it lives) and numbers its audit rows and status
+ * changes densely in commit order.  Thread-safe.
+ */
+#ifndef DB_WRITER_H
+#define DB_WRITER_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct writer;
+
+/*
+ * Starts the writer thread, which takes a lease for a writer number of
+ * 'role' ("enroll", "oper", "pub", "vald") as soon as the database answers.
+ * 'node' names the machine and process in the lease row.  Fails only when no
+ * thread can be had; a database that is down shows in the calls.
+ */
+int writer_new(const char *conninfo, const char *role, const char *node,
+    struct writer **out, struct err *e) MUST_USE;
+
+/* Finishes what waits, gives the lease back and frees. */
+void writer_free(struct writer *w);
+
+/* The number held now, or UNAVAILABLE. */
+int writer_number(struct writer *w, uint16_t *number, struct err *e) MUST_USE;
+
+#endif
