@@ -221,7 +221,7 @@ static const struct bad bads[] = {
 	    "f:2: nested too deeply" },
 	{ "level: 1\nclasses: [\n", "f:3: did not find expected node content" },
 	{ "level: 1\n\tclasses: 2\n",
-	    "f:2: found character that cannot start any token" },
+	    "f:2: found a tab character that violates indentation" },
 	{ "level: \xff\n", "f:1: invalid leading UTF-8 octet" },
 };
 
