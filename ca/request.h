@@ -1,0 +1,93 @@
+/*
+ * What is asked for, in neutral form: an adapter fills it from ACME, EST,
+ * SCEP, CMP, REST or the command line, the pipeline of enroll.h judges it.
+ * Everything lives in the request's arena.
+ */
+#ifndef CA_REQUEST_H
+#define CA_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "ca/dn.h"
+#include "hsm/tosign.h"
+
+#define REQUEST_SANS_MAX 256
+
+/* A subject alternative name. */
+struct request_san {
+	enum tosign_gn type; /* OTHER: a UPN (UTF8String) */
+	const char *text;    /* DNS in lower case; IP in RFC 5952 form */
+	struct span ip;	     /* IP: 4 or 16 octets */
+};
+
+struct request_want {
+	struct span raw;  /* what was asked, as received: idempotency */
+	struct span spki; /* SubjectPublicKeyInfo, DER */
+	struct dn subject;
+	struct request_san *sans;
+	size_t n_sans;
+	bool must_staple;	       /* TLS feature status_request */
+	int64_t not_before, not_after; /* 0: as the profile says */
+};
+
+/* How the principal proves who it is. */
+enum request_evidence_kind {
+	EVIDENCE_OPERATOR, /* OS user at the command line */
+	EVIDENCE_INTERNAL, /* one of our own daemons, for itself */
+	EVIDENCE_ACME	   /* account and its valid authorizations */
+};
+
+struct request_evidence {
+	enum request_evidence_kind kind;
+	const char *name; /* OS user, daemon, or ACME account id */
+	/* ACME: the identifiers that validations prove (lower case). */
+	const struct request_san *proven;
+	size_t n_proven;
+};
+
+struct request {
+	const char *protocol; /* "acme", "cli", "internal" */
+	const char *txn;      /* unique within the protocol */
+	const char *profile;
+	const char *issuer; /* NULL: the profile's only or first issuer */
+	struct request_evidence evidence;
+	struct request_want want;
+};
+
+/*
+ * Adds SAN entries from text such as "dns:a.test", "ip:::1", "email:a@b",
+ * "uri:https://x" or "upn:a@b"; without a prefix it is a DNS name or an
+ * address.  MALFORMED: syntax of RFC 5280 4.2.1.6.
+ */
+int request_san_parse(struct arena *a, const char *text,
+    struct request_san *out, struct err *e) MUST_USE;
+
+/*
+ * Checks and normalises one entry in place (lower case, address text):
+ * MALFORMED when the syntax is wrong.
+ */
+int request_san_check(
+    struct arena *a, struct request_san *san, struct err *e) MUST_USE;
+
+/*
+ * Whether 'name' is a DNS name in preferred name syntax: lower-case letters,
+ * digits, hyphens, labels of 1 to 63, 253 in all, at least one label that is
+ * not all digits, A-labels checked; "*." in front only when 'wildcard'.
+ */
+int request_dns_check(
+    const char *name, bool wildcard, struct err *e) MUST_USE;
+
+/* Whether two entries name the same thing. */
+bool request_san_eq(
+    const struct request_san *x, const struct request_san *y);
+
+/* Drops repeated entries. */
+void request_sans_dedup(struct request_want *w);
+
+/* The word for a type: "dns", "ip", "email", "uri", "upn". */
+const char *request_san_word(enum tosign_gn type);
+
+#endif
