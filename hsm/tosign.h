@@ -26,15 +26,15 @@ struct tosign_ext {
 };
 
 struct tosign_cert {
-	int version;	     /* as encoded: 2 is v3 */
+	int version;         /* as encoded: 2 is v3 */
 	struct span serial;  /* INTEGER contents octets, sign octet included */
 	struct span sig_alg; /* AlgorithmIdentifier, DER */
 	struct span issuer;  /* Name, DER */
 	int64_t not_before, not_after;
 	bool not_before_utc, not_after_utc; /* encoded as UTCTime */
-	struct span subject;		    /* Name, DER */
-	struct span spki;		    /* SubjectPublicKeyInfo, DER */
-	bool has_uids;			    /* issuer- or subjectUniqueID */
+	struct span subject;                /* Name, DER */
+	struct span spki;                   /* SubjectPublicKeyInfo, DER */
+	bool has_uids;                      /* issuer- or subjectUniqueID */
 	const struct tosign_ext *exts;
 	size_t n_exts;
 };
@@ -44,8 +44,8 @@ struct tosign_cert {
  * tail, more than TOSIGN_EXTS_MAX extensions, a time that is not in one of the
  * two forms of RFC 5280 4.1.2.5 (which of them is for the caller to judge).
  */
-int tosign_cert_parse(struct arena *a, struct span tbs,
-    struct tosign_cert *out, struct err *e) MUST_USE;
+int tosign_cert_parse(struct arena *a, struct span tbs, struct tosign_cert *out,
+    struct err *e) MUST_USE;
 
 /* The first extension with this OID (dotted text), or NULL. */
 const struct tosign_ext *tosign_ext_find(
@@ -63,9 +63,9 @@ int tosign_spki_parse(
 
 /* One attribute of a distinguished name. */
 struct tosign_attr {
-	size_t rdn;	   /* index of its RDN */
+	size_t rdn;        /* index of its RDN */
 	struct span oid;   /* contents octets */
-	uint8_t tag;	   /* identifier octet of the value */
+	uint8_t tag;       /* identifier octet of the value */
 	struct span value; /* contents octets */
 };
 
@@ -86,9 +86,9 @@ enum tosign_gn {
 
 struct tosign_general_name {
 	enum tosign_gn tag;
-	struct span value;   /* contents; for DIRNAME the Name, DER */
-	struct span oid;     /* OTHER: type-id, contents octets */
-	uint8_t other_tag;   /* OTHER: identifier octet of the value */
+	struct span value; /* contents; for DIRNAME the Name, DER */
+	struct span oid;   /* OTHER: type-id, contents octets */
+	uint8_t other_tag; /* OTHER: identifier octet of the value */
 };
 
 /* Decodes GeneralNames (SEQUENCE SIZE (1..MAX)); x400 and edi: MALFORMED. */
@@ -106,6 +106,27 @@ int tosign_key_usage_parse(
 /* BasicConstraints; '*path_len' is -1 when absent. */
 int tosign_basic_constraints_parse(
     struct span der, bool *ca, int64_t *path_len, struct err *e) MUST_USE;
+
+/* AccessDescription, RFC 5280 4.2.2.1. */
+struct tosign_access {
+	struct span method; /* contents octets of the OID */
+	struct tosign_general_name location;
+};
+
+/* AuthorityInfoAccessSyntax (also SubjectInfoAccess), in order. */
+int tosign_aia_parse(struct arena *a, struct span der,
+    struct tosign_access **out, size_t *n, struct err *e) MUST_USE;
+
+/* DistributionPoint, RFC 5280 4.2.1.13. */
+struct tosign_dp {
+	struct tosign_general_name *names; /* fullName; NULL when absent */
+	size_t n_names;
+	bool has_relative, has_reasons, has_crl_issuer;
+};
+
+/* CRLDistributionPoints (also FreshestCRL), in order. */
+int tosign_crldp_parse(struct arena *a, struct span der, struct tosign_dp **out,
+    size_t *n, struct err *e) MUST_USE;
 
 /* Whether OID contents octets are those of the dotted text. */
 bool tosign_oid_is(struct span oid, const char *dotted);
