@@ -72,15 +72,13 @@ AUTO_DEFINE(csr_exts_auto, exts_free);
 static struct span
 string_span(const ASN1_STRING *s)
 {
-	return span_of(
-	    ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+	return span_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
 }
 
 static bool
 object_is(const ASN1_OBJECT *o, const char *dotted)
 {
-	return tosign_oid_is(
-	    span_of(OBJ_get0_data(o), OBJ_length(o)), dotted);
+	return tosign_oid_is(span_of(OBJ_get0_data(o), OBJ_length(o)), dotted);
 }
 
 static int
@@ -90,8 +88,7 @@ san_from(struct arena *a, const struct tosign_general_name *in,
 	out->type = in->tag;
 	if (in->tag == TOSIGN_GN_OTHER &&
 	    (!tosign_oid_is(in->oid, OID_UPN) || in->other_tag != 0x0c))
-		return err_set(e, ERR_REFUSED,
-		    "otherName %s is not supported",
+		return err_set(e, ERR_REFUSED, "otherName %s is not supported",
 		    tosign_oid_text(a, in->oid));
 	if (in->tag == TOSIGN_GN_IP) {
 		out->ip = span_dup(a, in->value);
@@ -105,8 +102,8 @@ san_from(struct arena *a, const struct tosign_general_name *in,
 }
 
 static int
-read_sans(struct arena *a, struct span der, struct request_want *out,
-    struct err *e)
+read_sans(
+    struct arena *a, struct span der, struct request_want *out, struct err *e)
 {
 	struct tosign_general_name *names;
 	size_t n, i;
@@ -184,8 +181,8 @@ read_attr(struct arena *a, const struct csr_attr *attr,
 }
 
 static int
-read_info(struct arena *a, struct span der, struct request_want *out,
-    struct err *e)
+read_info(
+    struct arena *a, struct span der, struct request_want *out, struct err *e)
 {
 	AUTO(csr_info_auto) info = NULL;
 	const uint8_t *p = der.p;
@@ -209,8 +206,8 @@ read_info(struct arena *a, struct span der, struct request_want *out,
 }
 
 int
-csr_parse(struct arena *a, struct span der, struct request_want *out,
-    struct err *e)
+csr_parse(
+    struct arena *a, struct span der, struct request_want *out, struct err *e)
 {
 	struct span info, alg, signature;
 	struct pubkey key;
@@ -234,8 +231,8 @@ csr_parse(struct arena *a, struct span der, struct request_want *out,
 }
 
 int
-csr_parse_any(struct arena *a, struct span bytes, struct request_want *out,
-    struct err *e)
+csr_parse_any(
+    struct arena *a, struct span bytes, struct request_want *out, struct err *e)
 {
 	struct err ignored;
 	struct span der;
@@ -243,8 +240,8 @@ csr_parse_any(struct arena *a, struct span bytes, struct request_want *out,
 	if (bytes.n > 0 && bytes.p[0] == 0x30)
 		return csr_parse(a, bytes, out, e);
 	if (pem_decode(a, "CERTIFICATE REQUEST", bytes, &der, e) == -1 &&
-	    pem_decode(a, "NEW CERTIFICATE REQUEST", bytes, &der,
-		&ignored) == -1)
+	    pem_decode(a, "NEW CERTIFICATE REQUEST", bytes, &der, &ignored) ==
+		-1)
 		return -1;
 	return csr_parse(a, der, out, e);
 }

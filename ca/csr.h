@@ -23,7 +23,7 @@ int csr_parse(struct arena *a, struct span der, struct request_want *out,
     struct err *e) MUST_USE;
 
 /* As csr_parse, but takes PEM ("CERTIFICATE REQUEST") or DER. */
-int csr_parse_any(struct arena *a, struct span bytes,
-    struct request_want *out, struct err *e) MUST_USE;
+int csr_parse_any(struct arena *a, struct span bytes, struct request_want *out,
+    struct err *e) MUST_USE;
 
 #endif

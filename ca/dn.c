@@ -91,8 +91,8 @@ static bool
 is_printable_char(uint32_t c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') ||
-	    (c < 0x80 && c != 0 && strchr(" '()+,-./:=?", (int)c) != NULL);
+	       (c >= '0' && c <= '9') ||
+	       (c < 0x80 && c != 0 && strchr(" '()+,-./:=?", (int)c) != NULL);
 }
 
 static bool
@@ -136,8 +136,8 @@ dn_value_check(const struct dn_type *type, const char *value, struct err *e)
 }
 
 static int
-decode_attr(struct arena *a, const struct tosign_attr *in,
-    struct dn_attr *out, struct err *e)
+decode_attr(struct arena *a, const struct tosign_attr *in, struct dn_attr *out,
+    struct err *e)
 {
 	out->type = dn_type_of(in->oid);
 	if (out->type == NULL)
@@ -221,8 +221,7 @@ parse_value(struct arena *a, const char **s, const char **value, struct err *e)
 }
 
 static int
-parse_attr(
-    struct arena *a, const char **s, struct dn_attr *out, struct err *e)
+parse_attr(struct arena *a, const char **s, struct dn_attr *out, struct err *e)
 {
 	size_t n;
 	char *name;
@@ -280,7 +279,8 @@ dn_encode(struct buf *b, const struct dn *dn)
 		set = der_begin(b, DER_SET);
 		attr = der_begin(b, DER_SEQUENCE);
 		der_oid(b, dn->attrs[i].type->oid);
-		der_put(b, dn->attrs[i].type->tag, span_str(dn->attrs[i].value));
+		der_put(
+		    b, dn->attrs[i].type->tag, span_str(dn->attrs[i].value));
 		der_end(b, attr);
 		der_end(b, set);
 	}
@@ -294,7 +294,7 @@ put_escaped(struct buf *b, const char *value)
 
 	for (i = 0; i < n; i++) {
 		bool edge = (value[i] == ' ' && (i == 0 || i == n - 1)) ||
-		    (value[i] == '#' && i == 0);
+			    (value[i] == '#' && i == 0);
 
 		if (edge || strchr("\"+,;<>\\", value[i]) != NULL)
 			buf_u8(b, '\\');

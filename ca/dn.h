@@ -43,12 +43,12 @@ const struct dn_type *dn_type_of(struct span oid);
  * Reads a Name.  MALFORMED: not DER, not text; REFUSED: an attribute that
  * dn_type_of does not know, or several attributes in one RDN.
  */
-int dn_decode(struct arena *a, struct span der, struct dn *out,
-    struct err *e) MUST_USE;
+int dn_decode(
+    struct arena *a, struct span der, struct dn *out, struct err *e) MUST_USE;
 
 /* Reads "CN=a,O=b" (RFC 4514, with its escapes but no #hex values). */
-int dn_parse(struct arena *a, const char *text, struct dn *out,
-    struct err *e) MUST_USE;
+int dn_parse(
+    struct arena *a, const char *text, struct dn *out, struct err *e) MUST_USE;
 
 /*
  * Whether a value may stand for its type: valid UTF-8, no control

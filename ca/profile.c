@@ -104,8 +104,8 @@ build_allow(struct builder *b)
 	for (i = 0; i < n; i++) {
 		const struct profile_conf_allow *in = &b->in->allow[i];
 
-		allow[i].protocols = copy_strings(
-		    b->arena, in->protocols, in->protocols_count);
+		allow[i].protocols =
+		    copy_strings(b->arena, in->protocols, in->protocols_count);
 		allow[i].principals = copy_strings(
 		    b->arena, in->principals, in->principals_count);
 	}
@@ -142,8 +142,9 @@ build_fixed(struct builder *b, const struct profile_conf_subject *s)
 		fixed[i].value = arena_strdup(b->arena, s->fixed[i].value);
 		if (dn_value_check(fixed[i].type, fixed[i].value, &why) == -1)
 			return conf_error(b->conf,
-			    arena_printf(b->arena, "subject.fixed[%zu].value",
-				i), b->err, "%s", why.text);
+			    arena_printf(
+				b->arena, "subject.fixed[%zu].value", i),
+			    b->err, "%s", why.text);
 	}
 	b->out->fixed = fixed;
 	b->out->n_fixed = s->fixed_count;
@@ -256,8 +257,8 @@ build_san(struct builder *b)
 		out->patterns =
 		    copy_strings(b->arena, t->patterns, t->patterns_count);
 		out->n_ranges = t->ranges_count;
-		if (build_ranges(b, "san.ip.ranges", t->ranges,
-			t->ranges_count, &out->ranges) == -1)
+		if (build_ranges(b, "san.ip.ranges", t->ranges, t->ranges_count,
+			&out->ranges) == -1)
 			return -1;
 	}
 	return 0;
@@ -334,8 +335,7 @@ static int
 build_usage(struct builder *b)
 {
 	const struct profile_conf *in = b->in;
-	const char **oids =
-	    arena_array(b->arena, in->eku_count, sizeof(*oids));
+	const char **oids = arena_array(b->arena, in->eku_count, sizeof(*oids));
 	bool signs = (in->key_usage & 1U << 5) != 0;
 	size_t i;
 
@@ -349,8 +349,10 @@ build_usage(struct builder *b)
 			return conf_error(b->conf,
 			    arena_printf(
 				b->arena, "extended-key-usage[%zu]", i),
-			    b->err, "\"%s\" is not an extended key usage that "
-			    "a profile may have", in->eku[i]);
+			    b->err,
+			    "\"%s\" is not an extended key usage that "
+			    "a profile may have",
+			    in->eku[i]);
 		oids[i] = arena_strdup(b->arena, oid);
 	}
 	b->out->eku = (struct profile_strings){ oids, in->eku_count };
@@ -421,7 +423,8 @@ build_subtrees(struct builder *b, const char *path,
 		c->excluded_ip = ip;
 		c->n_excluded_ip = in->ip_count;
 	}
-	b->out->has_constraints = b->out->has_constraints ||
+	b->out->has_constraints =
+	    b->out->has_constraints ||
 	    in->dns_count + in->email_count + in->ip_count > 0;
 	return 0;
 }
@@ -454,29 +457,24 @@ static int (*const steps[])(struct builder *) = {
 	build_constraints,
 };
 
-int
-profile_parse(struct arena *a, const char *file, struct span text,
-    struct profile *out, struct err *e)
+static int
+build_profile(struct arena *a, const struct conf *conf, struct profile *out,
+    struct err *e)
 {
-	AUTO(conf_auto) conf = NULL;
-	struct builder b = { .arena = a, .out = out, .err = e };
+	const struct profile_conf *in = conf_data(conf);
+	struct builder b = { a, conf, in, out, e };
+	struct span text = conf_text(conf);
 	size_t i;
 
-	*out = (struct profile){ .file = arena_strdup(a, file) };
-	if (conf_load_bytes(file, text, profile_conf_schema(), &conf, e) == -1)
-		return -1;
-	b.conf = conf;
-	b.in = conf_data(conf);
-	out->name = arena_strdup(a, b.in->name);
-	out->description = arena_strdup(
-	    a, b.in->description == NULL ? "" : b.in->description);
-	out->issuers =
-	    copy_strings(a, b.in->issuers, b.in->issuers_count);
-	out->tls_feature = b.in->tls_feature;
-	out->ocsp_nocheck = b.in->ocsp_nocheck;
-	out->crldp = b.in->crldp;
-	out->aia = b.in->aia;
-	out->approval = b.in->approval;
+	out->name = arena_strdup(a, in->name);
+	out->description =
+	    arena_strdup(a, in->description == NULL ? "" : in->description);
+	out->issuers = copy_strings(a, in->issuers, in->issuers_count);
+	out->tls_feature = in->tls_feature;
+	out->ocsp_nocheck = in->ocsp_nocheck;
+	out->crldp = in->crldp;
+	out->aia = in->aia;
+	out->approval = in->approval;
 	out->text = arena_memdup(a, text.p, text.n);
 	(void)SHA256(text.p, text.n, out->hash);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
@@ -486,13 +484,25 @@ profile_parse(struct arena *a, const char *file, struct span text,
 	return 0;
 }
 
+int
+profile_parse(struct arena *a, const char *file, struct span text,
+    struct profile *out, struct err *e)
+{
+	AUTO(conf_auto) conf = NULL;
+
+	*out = (struct profile){ .file = arena_strdup(a, file) };
+	if (conf_load_bytes(file, text, profile_conf_schema(), &conf, e) == -1)
+		return -1;
+	return build_profile(a, conf, out, e);
+}
+
 static bool
 is_profile_file(const char *name)
 {
 	size_t n = strlen(name);
 
 	return n > 5 && name[0] != '.' && strcmp(name + n - 5, ".yaml") == 0 &&
-	    strcmp(name, "keys.yaml") != 0;
+	       strcmp(name, "keys.yaml") != 0;
 }
 
 static int
@@ -505,7 +515,8 @@ load_file(struct profile_set *s, const char *dir, const char *name,
 
 	if (conf_load(path, profile_conf_schema(), &conf, e) == -1)
 		return -1;
-	if (profile_parse(s->arena, path, conf_text(conf), out, e) == -1)
+	*out = (struct profile){ .file = path };
+	if (build_profile(s->arena, conf, out, e) == -1)
 		return -1;
 	if (strcmp(out->name, stem) != 0)
 		return conf_error(conf, "name", e,
@@ -547,8 +558,7 @@ load_all(struct profile_set *s, const char *dir, struct err *e)
 		s->n++;
 	}
 	if (s->n == 0)
-		return err_set(
-		    e, ERR_NOT_FOUND, "no profile in \"%s\"", dir);
+		return err_set(e, ERR_NOT_FOUND, "no profile in \"%s\"", dir);
 	qsort(s->list, s->n, sizeof(*s->list), by_name);
 	return 0;
 }

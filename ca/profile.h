@@ -39,7 +39,7 @@ struct profile_fixed {
 struct profile_attr {
 	const struct dn_type *type;
 	const char *pattern; /* glob, or NULL: any value */
-	bool from_san;	     /* the value is one of the alternative names */
+	bool from_san;       /* the value is one of the alternative names */
 	bool required;
 	unsigned max;
 };
@@ -72,7 +72,11 @@ struct profile_policy {
 	const char *oid, *cps, *notice; /* cps and notice may be NULL */
 };
 
-enum profile_feature { FEATURE_NEVER, FEATURE_OPTIONAL, FEATURE_ALWAYS };
+enum profile_feature {
+	FEATURE_NEVER,
+	FEATURE_OPTIONAL,
+	FEATURE_ALWAYS
+};
 
 struct profile_constraints {
 	struct profile_strings permitted_dns, excluded_dns;
@@ -84,7 +88,7 @@ struct profile_constraints {
 struct profile {
 	const char *name, *description, *file;
 	uint8_t hash[PROFILE_HASH_SIZE]; /* SHA-256 of text */
-	const char *text;		 /* the file as loaded */
+	const char *text;                /* the file as loaded */
 	struct profile_strings issuers;
 	const struct profile_allow *allow;
 	size_t n_allow;
@@ -100,7 +104,7 @@ struct profile {
 	bool ed25519;
 	int64_t validity_default_s, validity_max_s, backdate_s;
 	uint32_t key_usage, key_usage_rsa; /* bit 0 digitalSignature */
-	struct profile_strings eku;	   /* dotted OIDs */
+	struct profile_strings eku;        /* dotted OIDs */
 	const struct profile_policy *policies;
 	size_t n_policies;
 	enum profile_feature tls_feature;

@@ -4,11 +4,11 @@
 
 #define OPT CYAML_FLAG_OPTIONAL
 #define PTR CYAML_FLAG_POINTER
-#define STR(key, flags, type, member) \
-	CYAML_FIELD_STRING_PTR( \
+#define STR(key, flags, type, member)                                          \
+	CYAML_FIELD_STRING_PTR(                                                \
 	    key, CYAML_FLAG_POINTER | (flags), type, member, 1, 4096)
-#define STRINGS(key, flags, type, member) \
-	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | (flags), type, member, \
+#define STRINGS(key, flags, type, member)                                      \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | (flags), type, member,  \
 	    &string_entry, 0, 1024)
 
 static const cyaml_schema_value_t string_entry = {
@@ -51,9 +51,8 @@ static const cyaml_schema_value_t attr_entry = {
 static const cyaml_schema_field_t subject_fields[] = {
 	CYAML_FIELD_SEQUENCE("fixed", PTR | OPT, struct profile_conf_subject,
 	    fixed, &fixed_entry, 0, DN_ATTRS_MAX),
-	CYAML_FIELD_SEQUENCE("allowed", PTR | OPT,
-	    struct profile_conf_subject, allowed, &attr_entry, 0,
-	    DN_ATTRS_MAX),
+	CYAML_FIELD_SEQUENCE("allowed", PTR | OPT, struct profile_conf_subject,
+	    allowed, &attr_entry, 0, DN_ATTRS_MAX),
 	CYAML_FIELD_END,
 };
 
@@ -75,8 +74,8 @@ static const cyaml_schema_field_t san_ip_fields[] = {
 	CYAML_FIELD_END,
 };
 
-#define SAN_TYPE(key, index, fields) \
-	CYAML_FIELD_MAPPING_PTR( \
+#define SAN_TYPE(key, index, fields)                                           \
+	CYAML_FIELD_MAPPING_PTR(                                               \
 	    key, PTR | OPT, struct profile_conf_san, types[index], fields)
 static const cyaml_schema_field_t san_fields[] = {
 	CYAML_FIELD_BOOL("required", OPT, struct profile_conf_san, required),
@@ -90,8 +89,10 @@ static const cyaml_schema_field_t san_fields[] = {
 };
 
 static const cyaml_schema_field_t rsa_fields[] = {
-	CYAML_FIELD_UINT("min", CYAML_FLAG_DEFAULT, struct profile_conf_rsa, min),
-	CYAML_FIELD_UINT("max", CYAML_FLAG_DEFAULT, struct profile_conf_rsa, max),
+	CYAML_FIELD_UINT(
+	    "min", CYAML_FLAG_DEFAULT, struct profile_conf_rsa, min),
+	CYAML_FIELD_UINT(
+	    "max", CYAML_FLAG_DEFAULT, struct profile_conf_rsa, max),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t keys_fields[] = {
@@ -121,7 +122,8 @@ static const cyaml_schema_value_t policy_entry = {
 };
 
 static const cyaml_schema_field_t basic_fields[] = {
-	CYAML_FIELD_BOOL("ca", CYAML_FLAG_DEFAULT, struct profile_conf_basic, ca),
+	CYAML_FIELD_BOOL(
+	    "ca", CYAML_FLAG_DEFAULT, struct profile_conf_basic, ca),
 	CYAML_FIELD_INT("path-length", CYAML_FLAG_DEFAULT,
 	    struct profile_conf_basic, path_len),
 	CYAML_FIELD_END,
@@ -164,16 +166,16 @@ static const cyaml_schema_field_t profile_fields[] = {
 	STR("name", 0, struct profile_conf, name),
 	STR("description", OPT, struct profile_conf, description),
 	STRINGS("issuers", 0, struct profile_conf, issuers),
-	CYAML_FIELD_SEQUENCE("allow", PTR, struct profile_conf, allow,
-	    &allow_entry, 1, 64),
+	CYAML_FIELD_SEQUENCE(
+	    "allow", PTR, struct profile_conf, allow, &allow_entry, 1, 64),
 	CYAML_FIELD_MAPPING_PTR(
 	    "subject", PTR | OPT, struct profile_conf, subject, subject_fields),
 	CYAML_FIELD_MAPPING_PTR(
 	    "san", PTR | OPT, struct profile_conf, san, san_fields),
-	CYAML_FIELD_MAPPING("keys", CYAML_FLAG_DEFAULT, struct profile_conf,
-	    keys, keys_fields),
-	CYAML_FIELD_MAPPING("validity", CYAML_FLAG_DEFAULT,
-	    struct profile_conf, validity, validity_fields),
+	CYAML_FIELD_MAPPING(
+	    "keys", CYAML_FLAG_DEFAULT, struct profile_conf, keys, keys_fields),
+	CYAML_FIELD_MAPPING("validity", CYAML_FLAG_DEFAULT, struct profile_conf,
+	    validity, validity_fields),
 	CYAML_FIELD_FLAGS("key-usage", CYAML_FLAG_STRICT, struct profile_conf,
 	    key_usage, usages, CYAML_ARRAY_LEN(usages)),
 	CYAML_FIELD_FLAGS("key-usage-rsa", CYAML_FLAG_STRICT | OPT,

@@ -104,11 +104,10 @@ open_ec(const struct tosign_spki *spki, struct pubkey *out, struct err *e)
 			c = &curves[i];
 	}
 	if (c == NULL)
-		return err_set(e, ERR_BAD_KEY,
-		    "curve is not P-256, P-384 or P-521");
-	if (spki->key.n != 1 + 2 * c->field || spki->key.p[0] != 0x04)
 		return err_set(
-		    e, ERR_BAD_KEY, "EC point is not uncompressed");
+		    e, ERR_BAD_KEY, "curve is not P-256, P-384 or P-521");
+	if (spki->key.n != 1 + 2 * c->field || spki->key.p[0] != 0x04)
+		return err_set(e, ERR_BAD_KEY, "EC point is not uncompressed");
 	out->type = PUBKEY_EC;
 	out->name = c->name;
 	out->bits = (unsigned)EVP_PKEY_get_bits(c->parameters);
@@ -118,7 +117,7 @@ open_ec(const struct tosign_spki *spki, struct pubkey *out, struct err *e)
 		return err_set(e, ERR_INTERNAL, "no EC key can be made");
 	/* this checks that the point lies on the curve (SEC 1, 3.2.2.1) */
 	if (EVP_PKEY_set1_encoded_public_key(
-	    out->key, spki->key.p, spki->key.n) != 1)
+		out->key, spki->key.p, spki->key.n) != 1)
 		return err_set(
 		    e, ERR_BAD_KEY, "EC point is not on the curve %s", c->name);
 	return 0;
@@ -204,10 +203,10 @@ open_rsa(const struct tosign_spki *spki, struct pubkey *out, struct err *e)
 	    ASN1_STRING_type(pub->n) != V_ASN1_INTEGER ||
 	    ASN1_STRING_type(pub->e) != V_ASN1_INTEGER)
 		return err_set(e, ERR_BAD_KEY, "RSA key is not RSAPublicKey");
-	n = span_of(ASN1_STRING_get0_data(pub->n),
-	    (size_t)ASN1_STRING_length(pub->n));
-	exp = span_of(ASN1_STRING_get0_data(pub->e),
-	    (size_t)ASN1_STRING_length(pub->e));
+	n = span_of(
+	    ASN1_STRING_get0_data(pub->n), (size_t)ASN1_STRING_length(pub->n));
+	exp = span_of(
+	    ASN1_STRING_get0_data(pub->e), (size_t)ASN1_STRING_length(pub->e));
 	if (check_rsa(n, exp, e) == -1)
 		return -1;
 	out->type = PUBKEY_RSA;
@@ -230,8 +229,7 @@ static int
 open_ed25519(const struct tosign_spki *spki, struct pubkey *out, struct err *e)
 {
 	if (spki->params.n != 0 || spki->key.n != 32)
-		return err_set(
-		    e, ERR_BAD_KEY, "Ed25519 key is not 32 octets");
+		return err_set(e, ERR_BAD_KEY, "Ed25519 key is not 32 octets");
 	out->type = PUBKEY_ED25519;
 	out->name = "Ed25519";
 	out->bits = 256;
@@ -293,8 +291,8 @@ find_sig_alg(struct span der)
 }
 
 int
-pubkey_verify(const struct pubkey *k, struct span sig_alg,
-    struct span message, struct span signature, struct err *e)
+pubkey_verify(const struct pubkey *k, struct span sig_alg, struct span message,
+    struct span signature, struct err *e)
 {
 	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 	int alg = find_sig_alg(sig_alg);
@@ -304,13 +302,13 @@ pubkey_verify(const struct pubkey *k, struct span sig_alg,
 		    "signature algorithm is unknown, too weak or has wrong "
 		    "parameters");
 	if (sig_algs[alg].type != k->type)
-		return err_set(e, ERR_BAD_KEY,
-		    "signature algorithm does not fit the key");
-	if (ctx == NULL || EVP_DigestVerifyInit(ctx, NULL, digests[alg], NULL,
-	    k->key) != 1)
+		return err_set(
+		    e, ERR_BAD_KEY, "signature algorithm does not fit the key");
+	if (ctx == NULL ||
+	    EVP_DigestVerifyInit(ctx, NULL, digests[alg], NULL, k->key) != 1)
 		return err_set(e, ERR_INTERNAL, "verification cannot start");
 	if (EVP_DigestVerify(
-	    ctx, signature.p, signature.n, message.p, message.n) != 1)
+		ctx, signature.p, signature.n, message.p, message.n) != 1)
 		return err_set(e, ERR_BAD_POP, "signature is wrong");
 	return 0;
 }

@@ -16,14 +16,18 @@
 
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free);
 
-enum pubkey_type { PUBKEY_RSA, PUBKEY_EC, PUBKEY_ED25519 };
+enum pubkey_type {
+	PUBKEY_RSA,
+	PUBKEY_EC,
+	PUBKEY_ED25519
+};
 
 struct pubkey {
 	enum pubkey_type type;
 	const char *name; /* "RSA-2048", "P-256", "Ed25519" */
 	unsigned bits;
 	struct span octets; /* of the BIT STRING; borrowed */
-	EVP_PKEY *key;	    /* owned */
+	EVP_PKEY *key;      /* owned */
 };
 
 /*

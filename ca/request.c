@@ -89,7 +89,7 @@ request_dns_check(const char *name, bool wildcard, struct err *e)
 	if (strlen(name) > 253)
 		err_set(e, ERR_MALFORMED, "has more than 253 octets");
 	else if (wildcard && strncmp(name, "*.", 2) == 0 &&
-	    check_labels(base + 2, e) == 0)
+		 check_labels(base + 2, e) == 0)
 		return 0;
 	else if (check_labels(base, e) == 0)
 		return 0;
@@ -118,7 +118,8 @@ check_email(const char *text, struct err *e)
 		    strchr("!#$%&'*+-/=?^_`{|}~.", *p) == NULL)
 			return err_set(e, ERR_MALFORMED,
 			    "mail address \"%.255s\" has a character that it "
-			    "may not have", text);
+			    "may not have",
+			    text);
 	}
 	return request_dns_check(at + 1, false, e);
 }
@@ -134,8 +135,8 @@ check_uri(const char *text, struct err *e)
 
 	if (scheme == 0 || !isalpha((unsigned char)text[0]) ||
 	    text[scheme] != ':' || text[scheme + 1] == '\0')
-		return err_set(
-		    e, ERR_MALFORMED, "\"%.255s\" is not an absolute URI", text);
+		return err_set(e, ERR_MALFORMED,
+		    "\"%.255s\" is not an absolute URI", text);
 	if (strncmp(text + scheme, "://", 3) == 0 &&
 	    strchr("/?#", text[scheme + 3]) != NULL)
 		return err_set(
@@ -165,8 +166,8 @@ check_ip(struct arena *a, struct request_san *san, struct err *e)
 	int family = san->ip.n == 4 ? AF_INET : AF_INET6;
 
 	if (san->ip.n != 4 && san->ip.n != 16)
-		return err_set(e, ERR_MALFORMED,
-		    "iPAddress is not 4 or 16 octets");
+		return err_set(
+		    e, ERR_MALFORMED, "iPAddress is not 4 or 16 octets");
 	if (inet_ntop(family, san->ip.p, text, sizeof(text)) == NULL)
 		return err_set(e, ERR_INTERNAL, "address has no text");
 	san->text = arena_strdup(a, text);
@@ -219,16 +220,15 @@ parse_ip(struct arena *a, const char *text, struct request_san *out)
 }
 
 int
-request_san_parse(struct arena *a, const char *text, struct request_san *out,
-    struct err *e)
+request_san_parse(
+    struct arena *a, const char *text, struct request_san *out, struct err *e)
 {
 	size_t i, n;
 
 	*out = (struct request_san){ 0 };
 	for (i = 0; i < N_SAN_WORDS; i++) {
 		n = strlen(san_words[i].word);
-		if (strncmp(text, san_words[i].word, n) != 0 ||
-		    text[n] != ':')
+		if (strncmp(text, san_words[i].word, n) != 0 || text[n] != ':')
 			continue;
 		out->type = san_words[i].type;
 		out->text = arena_strdup(a, text + n + 1);

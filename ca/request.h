@@ -20,7 +20,7 @@
 struct request_san {
 	enum tosign_gn type; /* OTHER: a UPN (UTF8String) */
 	const char *text;    /* DNS in lower case; IP in RFC 5952 form */
-	struct span ip;	     /* IP: 4 or 16 octets */
+	struct span ip;      /* IP: 4 or 16 octets */
 };
 
 struct request_want {
@@ -29,7 +29,7 @@ struct request_want {
 	struct dn subject;
 	struct request_san *sans;
 	size_t n_sans;
-	bool must_staple;	       /* TLS feature status_request */
+	bool must_staple;              /* TLS feature status_request */
 	int64_t not_before, not_after; /* 0: as the profile says */
 };
 
@@ -37,7 +37,7 @@ struct request_want {
 enum request_evidence_kind {
 	EVIDENCE_OPERATOR, /* OS user at the command line */
 	EVIDENCE_INTERNAL, /* one of our own daemons, for itself */
-	EVIDENCE_ACME	   /* account and its valid authorizations */
+	EVIDENCE_ACME      /* account and its valid authorizations */
 };
 
 struct request_evidence {
@@ -77,12 +77,10 @@ int request_san_check(
  * digits, hyphens, labels of 1 to 63, 253 in all, at least one label that is
  * not all digits, A-labels checked; "*." in front only when 'wildcard'.
  */
-int request_dns_check(
-    const char *name, bool wildcard, struct err *e) MUST_USE;
+int request_dns_check(const char *name, bool wildcard, struct err *e) MUST_USE;
 
 /* Whether two entries name the same thing. */
-bool request_san_eq(
-    const struct request_san *x, const struct request_san *y);
+bool request_san_eq(const struct request_san *x, const struct request_san *y);
 
 /* Drops repeated entries. */
 void request_sans_dedup(struct request_want *w);

@@ -1,0 +1,96 @@
+/*
+ * chancery.yaml: one file for every daemon and the tool.  Relative paths are
+ * relative to the file's directory.  Format: chancery.yaml(5).
+ */
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct settings_listen {
+	const char *address;
+	uint16_t port;
+	bool tls;
+};
+
+/* A certification authority that this server issues under. */
+struct settings_issuer {
+	const char *name;        /* also the key's name in keys.yaml */
+	const char *certificate; /* PEM file of the CA certificate */
+	const char *chain;       /* PEM file of what certifies it, root last */
+	const char **crl_urls, **ocsp_urls, **ca_issuers_urls;
+	unsigned crl_urls_count, ocsp_urls_count, ca_issuers_urls_count;
+};
+
+struct settings_resolve {
+	const char *suffix; /* ".test": that name and all below it */
+	const char *address;
+};
+
+struct settings_vald {
+	uint16_t http_port, https_port, tls_alpn_port;
+	const char **allow_networks, **deny_networks, **dns_servers;
+	unsigned allow_networks_count, deny_networks_count, dns_servers_count;
+	struct settings_resolve *resolve;
+	unsigned resolve_count;
+	unsigned workers;
+};
+
+struct settings_acme {
+	const char *profile; /* of every order */
+	const char *terms_of_service, *website;
+	const char **caa_identities;
+	unsigned caa_identities_count;
+	unsigned names_max; /* identifiers of an order */
+	const char *order_lifetime, *authz_lifetime;
+	int64_t order_lifetime_s, authz_lifetime_s;
+};
+
+/* OS users of the daemons; NULL: the user that starts them. */
+struct settings_users {
+	const char *enroll, *vald, *signd, *postgres, *oper;
+};
+
+struct settings {
+	const char *public_url; /* "https://host:port", no slash at the end */
+	const char *database;   /* conninfo, or NULL: embedded */
+	const char *policies, *keys, *run_dir, *state_dir, *cluster_secret;
+	const char *https_profile;
+	const char **https_names;
+	unsigned https_names_count;
+	struct settings_listen *listen;
+	unsigned listen_count;
+	struct settings_issuer *issuers;
+	unsigned issuers_count;
+	struct settings_acme acme;
+	struct settings_vald vald;
+	struct settings_users users;
+	unsigned workers;     /* of enrolld */
+	unsigned connections; /* per listener */
+	unsigned per_address; /* connections per client address */
+	bool verify_leaves;   /* verify each signature before it is stored */
+	const char *dir;      /* where the file is; absolute */
+};
+
+struct settings_file;
+
+/* Loads and checks the file; freed with settings_free. */
+int settings_load(
+    const char *file, struct settings_file **out, struct err *e) MUST_USE;
+void settings_free(struct settings_file *f);
+
+/* What was loaded; borrowed. */
+const struct settings *settings_get(const struct settings_file *f);
+
+/*
+ * The connection string of PostgreSQL role 'role', in the caller's buffer:
+ * the configured one with the role as user, or the embedded cluster's.
+ */
+int settings_conninfo(const struct settings *s, const char *role, char *out,
+    size_t size, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,292 @@
+#include "ca/issuer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "base/b64.h"
+#include "base/clock.h"
+#include "base/der.h"
+#include "base/file.h"
+#include "ca/oid.h"
+#include "db/store_cert.h"
+#include "hsm/tosign.h"
+
+#define FILE_MAX ((size_t)256 * 1024)
+
+struct issuer_set {
+	struct arena *arena;
+	struct issuer *list;
+	size_t n;
+};
+
+int
+issuer_sig_alg(
+    struct arena *a, const struct pubkey *key, struct span *out, struct err *e)
+{
+	const char *oid = OID_SHA256_RSA;
+	AUTO_BUF b;
+	size_t seq;
+
+	if (key->type == PUBKEY_ED25519)
+		oid = OID_ED25519;
+	else if (key->type == PUBKEY_EC)
+		oid = strcmp(key->name, "P-256") == 0   ? OID_ECDSA_SHA256
+		      : strcmp(key->name, "P-384") == 0 ? OID_ECDSA_SHA384
+							: OID_ECDSA_SHA512;
+	buf_init(&b, 64);
+	seq = der_begin(&b, DER_SEQUENCE);
+	der_oid(&b, oid);
+	if (key->type == PUBKEY_RSA)
+		der_put(&b, DER_NULL, span_of(NULL, 0));
+	der_end(&b, seq);
+	if (!buf_ok(&b))
+		return err_set(e, ERR_INTERNAL, "algorithm is too long");
+	*out = span_dup(a, buf_get(&b));
+	return 0;
+}
+
+/* Reads the CA certificate's own extensions. */
+static int
+read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
+{
+	const struct tosign_ext *ski = tosign_ext_find(c, OID_SUBJECT_KEY_ID);
+	const struct tosign_ext *bc = tosign_ext_find(c, OID_BASIC_CONSTRAINTS);
+	int64_t path_len;
+	bool ca = false;
+
+	if (bc != NULL &&
+	    tosign_basic_constraints_parse(bc->value, &ca, &path_len, e) == -1)
+		return -1;
+	if (!ca)
+		return err_set(e, ERR_MALFORMED, "is not a CA certificate");
+	if (ski == NULL || ski->value.n < 3 ||
+	    ski->value.p[0] != DER_OCTET_STRING ||
+	    ski->value.p[1] != ski->value.n - 2)
+		return err_set(e, ERR_MALFORMED,
+		    "has no usable subjectKeyIdentifier (RFC 5280 4.2.1.2)");
+	out->key_id = span_of(ski->value.p + 2, ski->value.n - 2);
+	return 0;
+}
+
+static int
+read_cert(struct arena *a, struct issuer *out, struct err *e)
+{
+	struct span tbs, alg, signature;
+	struct tosign_cert c;
+
+	if (tosign_unwrap(out->cert, &tbs, &alg, &signature, e) == -1 ||
+	    tosign_cert_parse(a, tbs, &c, e) == -1 ||
+	    read_ca_exts(&c, out, e) == -1)
+		return -1;
+	out->subject = c.subject;
+	out->spki = c.spki;
+	out->not_before = c.not_before;
+	out->not_after = c.not_after;
+	(void)SHA256(c.spki.p, c.spki.n, out->spki_sha256);
+	if (c.not_after <= clock_now())
+		return err_set(e, ERR_REFUSED, "has expired");
+	if (pubkey_open(c.spki, &out->key, e) == -1)
+		return -1;
+	return issuer_sig_alg(a, &out->key, &out->sig_alg, e);
+}
+
+/* The next PEM certificate of '*text', or false at the end. */
+static bool
+next_pem(struct arena *a, struct span *text, const char **pem)
+{
+	static const char end[] = "-----END CERTIFICATE-----";
+	const uint8_t *stop;
+	struct span der, block;
+	struct err ignored;
+
+	stop = text->n == 0 ? NULL
+			    : memmem(text->p, text->n, end, sizeof(end) - 1);
+	if (stop == NULL)
+		return false;
+	block = span_of(text->p, (size_t)(stop - text->p) + sizeof(end) - 1);
+	*text = span_of(text->p + block.n, text->n - block.n);
+	if (pem_decode(a, "CERTIFICATE", block, &der, &ignored) == -1)
+		return false;
+	*pem = pem_encode(a, "CERTIFICATE", der);
+	return true;
+}
+
+/* Splits the chain file into intermediates and root. */
+static int
+read_chain(struct arena *a, struct span text, struct issuer *out, struct err *e)
+{
+	const char *pem, *last = NULL, *chain = out->cert_pem;
+
+	while (next_pem(a, &text, &pem)) {
+		if (last != NULL && strcmp(last, out->cert_pem) != 0)
+			chain = arena_printf(a, "%s%s", chain, last);
+		last = pem;
+	}
+	if (last == NULL)
+		return err_set(e, ERR_MALFORMED, "chain has no certificate");
+	out->chain_pem = chain;
+	out->root_pem = last;
+	return 0;
+}
+
+static struct profile_strings
+borrow(const char *const *list, unsigned n)
+{
+	return (struct profile_strings){ list, n };
+}
+
+static int
+load_one(struct arena *a, const struct settings_issuer *in, struct issuer *out,
+    struct err *e)
+{
+	struct span text;
+
+	out->name = arena_strdup(a, in->name);
+	out->crl_urls = borrow(in->crl_urls, in->crl_urls_count);
+	out->ocsp_urls = borrow(in->ocsp_urls, in->ocsp_urls_count);
+	out->ca_issuers_urls =
+	    borrow(in->ca_issuers_urls, in->ca_issuers_urls_count);
+	if (file_read(a, in->certificate, FILE_MAX, &text, e) == -1)
+		return -1;
+	if (pem_decode(a, "CERTIFICATE", text, &out->cert, e) == -1 ||
+	    read_cert(a, out, e) == -1)
+		return err_prefix(e, "\"%s\"", in->certificate);
+	out->cert_pem = pem_encode(a, "CERTIFICATE", out->cert);
+	if (file_read(a, in->chain, FILE_MAX, &text, e) == -1)
+		return -1;
+	if (read_chain(a, text, out, e) == -1)
+		return err_prefix(e, "\"%s\"", in->chain);
+	return 0;
+}
+
+int
+issuer_set_load(
+    const struct settings *s, struct issuer_set **out, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct issuer_set *set = arena_alloc(a, sizeof(*set));
+	unsigned i;
+
+	set->arena = a;
+	set->list = arena_array(a, s->issuers_count, sizeof(*set->list));
+	for (i = 0; i < s->issuers_count; i++) {
+		set->n++;
+		if (load_one(a, &s->issuers[i], &set->list[i], e) == -1) {
+			issuer_set_free(set);
+			return err_prefix(
+			    e, "issuer \"%s\"", s->issuers[i].name);
+		}
+	}
+	*out = set;
+	return 0;
+}
+
+void
+issuer_set_free(struct issuer_set *set)
+{
+	size_t i;
+
+	if (set == NULL)
+		return;
+	for (i = 0; i < set->n; i++)
+		pubkey_clear(&set->list[i].key);
+	arena_free(set->arena);
+}
+
+int
+issuer_set_lookup(struct issuer_set *set, struct db *db, struct err *e)
+{
+	struct store_issuer row;
+	struct issuer *i;
+
+	for (i = set->list; i < set->list + set->n; i++) {
+		if (store_issuer_get(db, set->arena, i->name, &row, e) == -1)
+			return err_prefix(e, "issuer \"%s\"", i->name);
+		if (memcmp(row.spki_sha256, i->spki_sha256, 32) != 0)
+			return err_set(e, ERR_CONFLICT,
+			    "issuer \"%s\" is registered with another key",
+			    i->name);
+		i->id = row.id;
+	}
+	return 0;
+}
+
+int
+issuer_set_register(struct issuer_set *set, struct db *db, struct err *e)
+{
+	struct store_issuer row = { 0 };
+	struct issuer *i;
+
+	for (i = set->list; i < set->list + set->n; i++) {
+		row.name = i->name;
+		row.cert = i->cert;
+		memcpy(row.spki_sha256, i->spki_sha256, 32);
+		if (store_issuer_put(db, &row, e) == -1)
+			return err_prefix(e, "issuer \"%s\"", i->name);
+		i->id = row.id;
+	}
+	return 0;
+}
+
+const struct issuer *
+issuer_get(const struct issuer_set *set, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		if (strcmp(set->list[i].name, name) == 0)
+			return &set->list[i];
+	}
+	return NULL;
+}
+
+const struct issuer *
+issuer_by_id(const struct issuer_set *set, int id)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		if (set->list[i].id == id)
+			return &set->list[i];
+	}
+	return NULL;
+}
+
+const struct issuer *
+issuer_by_subject(
+    const struct issuer_set *set, struct span subject, struct span key_id)
+{
+	const struct issuer *i;
+
+	for (i = set->list; i < set->list + set->n; i++) {
+		if (span_eq(i->subject, subject) && span_eq(i->key_id, key_id))
+			return i;
+	}
+	return NULL;
+}
+
+bool
+issuer_owns_key(const struct issuer_set *set, struct span spki)
+{
+	size_t i;
+
+	for (i = 0; i < set->n; i++) {
+		if (span_eq(set->list[i].spki, spki))
+			return true;
+	}
+	return false;
+}
+
+size_t
+issuer_count(const struct issuer_set *set)
+{
+	return set->n;
+}
+
+const struct issuer *
+issuer_at(const struct issuer_set *set, size_t i)
+{
+	return &set->list[i];
+}
