@@ -15,7 +15,8 @@ struct workq;
 struct workq_conf {
 	size_t workers;
 	size_t capacity; /* waiting jobs; beyond it workq_push says no */
-	/* Makes and frees a worker's context, in the worker's thread. */
+	/* Makes and frees a worker's context, in the worker's thread; both
+	 * may be NULL: no context. */
 	void *(*worker_new)(void *arg);
 	void (*worker_free)(void *worker);
 	/* Does one job. */
@@ -23,11 +24,14 @@ struct workq_conf {
 	void *arg; /* for worker_new */
 };
 
-/* Starts the workers. */
+/*
+ * Starts the workers, with all signals blocked: they belong to the main
+ * thread.  UNAVAILABLE when threads or memory are short.
+ */
 int workq_new(
     const struct workq_conf *conf, struct workq **out, struct err *e) MUST_USE;
 
-/* Queues a job; false when the queue is full or ending. */
+/* Queues a job (not NULL); false when the queue is full or ending. */
 bool workq_push(struct workq *q, void *job);
 
 /* Jobs waiting now. */
