@@ -21,19 +21,19 @@
 struct http_server;
 
 struct http_request {
-	struct arena *arena;	  /* lives until the reply is sent */
+	struct arena *arena; /* lives until the reply is sent */
 	const char *method;
-	const char *path;	  /* raw, before any unescaping, no query */
-	const char *query;	  /* raw, or NULL */
+	const char *path;         /* raw, before any unescaping, no query */
+	const char *query;        /* raw, or NULL */
 	const char *content_type; /* or NULL */
 	const char *authorization;
 	const char *accept;
 	const char *user_agent;
-	const char *peer;	  /* address as text, without port */
+	const char *peer; /* address as text, without port */
 	bool tls;
 	struct span body;
-	struct span client_cert;  /* DER, or empty */
-	const char *id;		  /* request id, also in the log */
+	struct span client_cert; /* DER, or empty */
+	const char *id;          /* request id, also in the log */
 };
 
 struct http_header {
@@ -50,24 +50,23 @@ struct http_reply {
 };
 
 /* Adds a header; more than HTTP_HEADERS_MAX is a bug and aborts. */
-void http_header_add(
-    struct http_reply *r, const char *name, const char *value);
+void http_header_add(struct http_reply *r, const char *name, const char *value);
 
 struct http_listener {
-	const char *address; /* "127.0.0.1" or "::" */
-	uint16_t port;
+	const char *address; /* "127.0.0.1", or "::" for IPv6 and IPv4 */
+	uint16_t port;       /* 0: any free one */
 	bool tls;
 };
 
 struct http_conf {
 	const struct http_listener *listeners;
 	size_t n_listeners;
-	size_t workers;		  /* worker threads */
-	size_t queue;		  /* waiting requests before 503 */
-	size_t body_max;	  /* bytes; more is 413 */
-	unsigned connections;	  /* per listener */
-	unsigned per_address;	  /* connections per client address */
-	unsigned timeout_s;	  /* idle connections */
+	size_t workers;       /* worker threads */
+	size_t queue;         /* waiting requests before 503 */
+	size_t body_max;      /* bytes; more is 413 */
+	unsigned connections; /* per listener */
+	unsigned per_address; /* connections per client address */
+	unsigned timeout_s;   /* idle connections */
 	/* Makes and frees a worker's context, in the worker's thread. */
 	void *(*worker_new)(void *arg);
 	void (*worker_free)(void *worker);
@@ -83,7 +82,9 @@ struct http_conf {
 };
 
 /*
- * Opens the listeners and serves until http_server_free.  A port in use is
+ * Opens the listeners and serves until http_server_free; 'conf' is copied.
+ * The process ignores SIGPIPE.  Numbers of 0 in 'conf' are a bug (INTERNAL).
+ *  A port in use is
  * CONFLICT with the address in the text.  TLS listeners need a certificate:
  * http_server_set_cert before the first handshake.
  */
@@ -97,6 +98,9 @@ int http_server_new(const struct http_conf *conf, struct http_server **out,
  */
 int http_server_set_cert(struct http_server *s, const char *chain_pem,
     const char *key_pem, struct err *e) MUST_USE;
+
+/* The port that listener 'i' of the configuration is bound to. */
+uint16_t http_server_port(const struct http_server *s, size_t i);
 
 /* Stops listening, lets running requests finish, and frees. */
 void http_server_free(struct http_server *s);

@@ -53,6 +53,8 @@ read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
 {
 	const struct tosign_ext *ski = tosign_ext_find(c, OID_SUBJECT_KEY_ID);
 	const struct tosign_ext *bc = tosign_ext_find(c, OID_BASIC_CONSTRAINTS);
+	const struct tosign_ext *nc =
+	    tosign_ext_find(c, OID_NAME_CONSTRAINTS);
 	int64_t path_len;
 	bool ca = false;
 
@@ -67,6 +69,8 @@ read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
 		return err_set(e, ERR_MALFORMED,
 		    "has no usable subjectKeyIdentifier (RFC 5280 4.2.1.2)");
 	out->key_id = span_of(ski->value.p + 2, ski->value.n - 2);
+	if (nc != NULL)
+		out->constraints = nc->value;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #ifndef CA_ISSUER_H
 #define CA_ISSUER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct issuer {
 	struct span spki, key_id;
 	uint8_t spki_sha256[32];
 	struct span sig_alg; /* AlgorithmIdentifier of what it signs, DER */
+	struct span constraints; /* its nameConstraints' value, or empty */
 	int64_t not_before, not_after;
 	struct pubkey key;
 	const char *cert_pem;

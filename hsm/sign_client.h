@@ -20,22 +20,26 @@
 struct sign_client;
 
 /* What is to be signed. */
-enum sign_kind { SIGN_CERT = 1, SIGN_CRL = 2, SIGN_OCSP = 3 };
+enum sign_kind {
+	SIGN_CERT = 1,
+	SIGN_CRL = 2,
+	SIGN_OCSP = 3
+};
 
 /* An approver's signature over the statement of design: see sign_policy.h. */
 struct sign_approval {
-	const char *approver;	/* name in keys.yaml */
+	const char *approver; /* name in keys.yaml */
 	struct span signature;
 };
 
 struct sign_request {
 	enum sign_kind kind;
-	const char *key;	/* issuer name as in keys.yaml */
-	uint8_t slot;		/* octet from sign_client_slot */
-	struct span tbs;	/* whole to-be-signed object, DER */
+	const char *key;        /* issuer name as in keys.yaml */
+	uint8_t slot;           /* octet from sign_client_slot */
+	struct span tbs;        /* whole to-be-signed object, DER */
 	const char *request_id; /* for the signer's log */
 	uint8_t profile_hash[SIGN_HASH_SIZE];
-	int64_t approve_by;	/* with approvals: their time limit */
+	int64_t approve_by;     /* with approvals: their time limit */
 	int64_t max_validity_s; /* with approvals: what they allow */
 	const struct sign_approval *approvals;
 	size_t n_approvals;
@@ -90,7 +94,7 @@ int sign_client_recall(struct sign_client *c, struct arena *a, uint8_t slot,
 
 /* Whether 'slot' is logged in and can sign: for check and status. */
 struct sign_status {
-	uint64_t seq;	     /* records in its log */
+	uint64_t seq;        /* records in its log */
 	uint64_t signatures; /* made by this process */
 	const char *keys;    /* names it serves, separated by commas */
 	const char *fault;   /* NULL, or why it cannot sign */

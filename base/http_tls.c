@@ -1,0 +1,208 @@
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+
+#include "base/http_int.h"
+
+#define CHAIN_MAX 8
+#define KEY_ID_SIZE 32
+
+/* One certificate; handshakes may still use it after its replacement. */
+struct cert {
+	struct cert *older;
+	gnutls_pcert_st chain[CHAIN_MAX];
+	unsigned n;
+	gnutls_privkey_t key;
+};
+
+struct http_tls {
+	_Atomic(struct cert *) current;
+	pthread_mutex_t lock; /* of those who replace */
+};
+
+/* GnuTLS gives its callback no argument of ours. */
+static _Atomic(struct http_tls *) newest;
+
+struct http_tls *
+http_tls_new(void)
+{
+	struct http_tls *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	(void)pthread_mutex_init(&t->lock, NULL);
+	atomic_store(&newest, t);
+	return t;
+}
+
+static void
+cert_free(struct cert *c)
+{
+	unsigned i;
+
+	for (i = 0; i < c->n; i++)
+		gnutls_pcert_deinit(&c->chain[i]);
+	if (c->key != NULL)
+		gnutls_privkey_deinit(c->key);
+	free(c);
+}
+
+typedef struct cert cert_auto;
+AUTO_DEFINE(cert_auto, cert_free);
+
+void
+http_tls_free(struct http_tls *t)
+{
+	struct http_tls *self = t;
+	struct cert *c, *older;
+
+	if (t == NULL)
+		return;
+	(void)atomic_compare_exchange_strong(&newest, &self, NULL);
+	for (c = atomic_load(&t->current); c != NULL; c = older) {
+		older = c->older;
+		cert_free(c);
+	}
+	(void)pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static int
+tls_error(struct err *e, const char *what, int rc)
+{
+	return err_set(e, ERR_MALFORMED, "%s: %s", what, gnutls_strerror(rc));
+}
+
+static int
+load_chain(struct cert *c, const char *pem, struct err *e)
+{
+	gnutls_datum_t text = { (unsigned char *)(uintptr_t)pem,
+		(unsigned)strlen(pem) };
+	unsigned n = CHAIN_MAX;
+	int rc;
+
+	rc = gnutls_pcert_list_import_x509_raw(
+	    c->chain, &n, &text, GNUTLS_X509_FMT_PEM, 0);
+	if (rc < 0)
+		return tls_error(e, "TLS certificate", rc);
+	c->n = n;
+	return 0;
+}
+
+static int
+load_key(struct cert *c, const char *pem, struct err *e)
+{
+	gnutls_datum_t text = { (unsigned char *)(uintptr_t)pem,
+		(unsigned)strlen(pem) };
+	int rc;
+
+	rc = gnutls_privkey_init(&c->key);
+	if (rc == 0)
+		rc = gnutls_privkey_import_x509_raw(
+		    c->key, &text, GNUTLS_X509_FMT_PEM, NULL, 0);
+	return rc < 0 ? tls_error(e, "TLS key", rc) : 0;
+}
+
+static void
+pubkey_clear(gnutls_pubkey_t *p)
+{
+	if (*p != NULL)
+		gnutls_pubkey_deinit(*p);
+}
+
+static int
+check_pair(struct cert *c, struct err *e)
+{
+	__attribute__((cleanup(pubkey_clear))) gnutls_pubkey_t pub = NULL;
+	unsigned char of_key[KEY_ID_SIZE], of_cert[KEY_ID_SIZE];
+	size_t n_key = sizeof(of_key), n_cert = sizeof(of_cert);
+	int rc;
+
+	rc = gnutls_pubkey_init(&pub);
+	if (rc == 0)
+		rc = gnutls_pubkey_import_privkey(pub, c->key, 0, 0);
+	if (rc == 0)
+		rc = gnutls_pubkey_get_key_id(
+		    pub, GNUTLS_KEYID_USE_SHA256, of_key, &n_key);
+	if (rc == 0)
+		rc = gnutls_pubkey_get_key_id(c->chain[0].pubkey,
+		    GNUTLS_KEYID_USE_SHA256, of_cert, &n_cert);
+	if (rc < 0)
+		return tls_error(e, "TLS key", rc);
+	if (n_key != n_cert || memcmp(of_key, of_cert, n_key) != 0)
+		return err_set(e, ERR_MALFORMED,
+		    "the TLS key does not belong to the certificate");
+	return 0;
+}
+
+int
+http_tls_set(struct http_tls *t, const char *chain_pem, const char *key_pem,
+    struct err *e)
+{
+	AUTO(cert_auto) c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return err_set(e, ERR_UNAVAILABLE, "out of memory");
+	if (load_chain(c, chain_pem, e) != 0 || load_key(c, key_pem, e) != 0 ||
+	    check_pair(c, e) != 0)
+		return -1;
+	(void)pthread_mutex_lock(&t->lock);
+	c->older = atomic_load(&t->current);
+	atomic_store(&t->current, c);
+	(void)pthread_mutex_unlock(&t->lock);
+	c = NULL; /* ownership moves to the list */
+	return 0;
+}
+
+/*
+ * The client is asked for a certificate here, because this is the one place
+ * in a handshake of libmicrohttpd that is ours.  A client without one is fine.
+ */
+static int
+on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+    gnutls_pcert_st **chain, unsigned *n, gnutls_ocsp_data_st **ocsp,
+    unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
+{
+	struct http_tls *t = atomic_load(&newest);
+	struct cert *c = t == NULL ? NULL : atomic_load(&t->current);
+
+	(void)info;
+	if (c == NULL)
+		return -1;
+	gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+	*chain = c->chain;
+	*n = c->n;
+	*ocsp = NULL;
+	*n_ocsp = 0;
+	*key = c->key;
+	*flags = 0; /* they stay ours */
+	return 0;
+}
+
+struct MHD_OptionItem
+http_tls_option(void)
+{
+	return (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0,
+		(void *)(uintptr_t)on_handshake };
+}
+
+struct span
+http_tls_client_cert(struct arena *a, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info;
+	const gnutls_datum_t *certs;
+	unsigned n = 0;
+
+	info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	if (info == NULL || info->tls_session == NULL)
+		return span_of(NULL, 0);
+	certs = gnutls_certificate_get_peers(info->tls_session, &n);
+	if (certs == NULL || n == 0)
+		return span_of(NULL, 0);
+	return span_dup(a, span_of(certs[0].data, certs[0].size));
+}

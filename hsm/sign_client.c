@@ -1,0 +1,239 @@
+#include "hsm/sign_client.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/ipc.h"
+#include "hsm/sign_proto.h"
+
+#define SLOT_OCTETS 256
+
+/* How often the directory is listed, and how long a slot that was down is
+ * passed over, in microseconds. */
+#define LIST_EVERY_US ((int64_t)5 * 1000 * 1000)
+#define SKIP_US ((int64_t)1000 * 1000)
+
+struct slot_state {
+	int fd;                /* -1: not connected */
+	int64_t skip_until_us; /* of clock_mono_us */
+};
+
+struct sign_client {
+	char *dir;
+	int64_t timeout_us, listed_us;
+	uint8_t octets[SLOT_OCTETS];
+	size_t n_octets, turn;
+	struct slot_state slots[SLOT_OCTETS];
+	struct buf out, in;
+};
+
+struct sign_client *
+sign_client_new(const char *run_dir, const char *role, int timeout_ms)
+{
+	size_t n = strlen(run_dir) + strlen(role) + sizeof("/sign-");
+	struct sign_client *c = calloc(1, sizeof(*c));
+	int i;
+
+	if (c == NULL || (c->dir = malloc(n)) == NULL)
+		abort();
+	(void)snprintf(c->dir, n, "%s/sign-%s", run_dir, role);
+	c->timeout_us = (int64_t)timeout_ms * 1000;
+	for (i = 0; i < SLOT_OCTETS; i++)
+		c->slots[i].fd = -1;
+	buf_init(&c->out, IPC_MESSAGE_MAX);
+	buf_init(&c->in, IPC_MESSAGE_MAX);
+	return c;
+}
+
+static void
+hang_up(struct sign_client *c, uint8_t slot)
+{
+	if (c->slots[slot].fd >= 0)
+		(void)close(c->slots[slot].fd);
+	c->slots[slot].fd = -1;
+}
+
+void
+sign_client_free(struct sign_client *c)
+{
+	int i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < SLOT_OCTETS; i++)
+		hang_up(c, (uint8_t)i);
+	buf_clear(&c->out);
+	buf_clear(&c->in);
+	free(c->dir);
+	free(c);
+}
+
+static int
+dial(struct sign_client *c, uint8_t slot, struct err *e)
+{
+	char path[4096];
+
+	if (c->slots[slot].fd >= 0)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/%02x", c->dir, slot);
+	return ipc_connect(path, &c->slots[slot].fd, e);
+}
+
+/* Two lower-case hex digits. */
+static bool
+octet_of(const char *name, uint8_t *out)
+{
+	char *end;
+
+	if (strspn(name, "0123456789abcdef") != 2 || name[2] != '\0')
+		return false;
+	*out = (uint8_t)strtoul(name, &end, 16);
+	return true;
+}
+
+static int
+list_slots(struct sign_client *c, struct err *e)
+{
+	struct dirent *d;
+	uint8_t octet;
+	DIR *dir;
+
+	if (c->n_octets > 0 && clock_mono_us() < c->listed_us + LIST_EVERY_US)
+		return 0;
+	dir = opendir(c->dir);
+	if (dir == NULL)
+		return err_set(e, ERR_UNAVAILABLE, "cannot list \"%s\": %s",
+		    c->dir, strerror(errno));
+	c->n_octets = 0;
+	while ((d = readdir(dir)) != NULL && c->n_octets < SLOT_OCTETS) {
+		if (octet_of(d->d_name, &octet))
+			c->octets[c->n_octets++] = octet;
+	}
+	(void)closedir(dir);
+	c->listed_us = clock_mono_us();
+	return 0;
+}
+
+int
+sign_client_slot(struct sign_client *c, uint8_t *slot, struct err *e)
+{
+	int64_t now = clock_mono_us();
+	bool skipping;
+	size_t i, n;
+
+	if (list_slots(c, e) != 0)
+		return -1;
+	if (c->n_octets == 0)
+		return err_set(
+		    e, ERR_UNAVAILABLE, "no signer slot in \"%s\"", c->dir);
+	n = c->n_octets;
+	/* the second round takes slots that were down a moment ago */
+	for (i = 0; i < 2 * n; i++) {
+		*slot = c->octets[c->turn++ % n];
+		skipping = now < c->slots[*slot].skip_until_us;
+		if ((i >= n || !skipping) && dial(c, *slot, e) == 0)
+			return 0;
+	}
+	c->n_octets = 0; /* list again next time */
+	return err_set(e, ERR_UNAVAILABLE, "no signer slot answers");
+}
+
+/*
+ * One request and its reply.  A connection that proves dead while sending
+ * has carried nothing, so a fresh one may: after that, only recall knows.
+ */
+static int
+exchange(struct sign_client *c, struct arena *a, uint8_t slot,
+    const struct sign_ask *ask, struct sign_answer *out, struct err *e)
+{
+	int64_t deadline = clock_mono_us() + c->timeout_us;
+	int r = -1, tries;
+
+	buf_reset(&c->out);
+	sign_proto_ask_encode(&c->out, ask);
+	if (!buf_ok(&c->out))
+		return err_set(e, ERR_MALFORMED, "request is too large");
+	for (tries = 0; tries < 2 && r != 0; tries++) {
+		if (dial(c, slot, e) != 0)
+			break;
+		r = ipc_send(
+		    c->slots[slot].fd, buf_get(&c->out), -1, deadline, e);
+		if (r != 0)
+			hang_up(c, slot);
+	}
+	if (r == 0)
+		r = ipc_recv(c->slots[slot].fd, &c->in, NULL, deadline, e);
+	if (r == 0)
+		r = sign_proto_answer_parse(
+		    a, buf_get(&c->in), ask->verb, out, e);
+	if (r == 0)
+		return 0;
+	/* a late reply must not be taken for that of the next request */
+	hang_up(c, slot);
+	c->slots[slot].skip_until_us = clock_mono_us() + SKIP_US;
+	return err_prefix(e, "signer slot %02x", slot);
+}
+
+/* The exchange, with the signer's own error as ours. */
+static int
+ask_slot(struct sign_client *c, struct arena *a, uint8_t slot,
+    const struct sign_ask *ask, struct sign_answer *out, struct err *e)
+{
+	if (exchange(c, a, slot, ask, out, e) != 0)
+		return -1;
+	if (out->err.kind == ERR_NONE)
+		return 0;
+	if (out->err.kind == ERR_UNAVAILABLE)
+		c->slots[slot].skip_until_us = clock_mono_us() + SKIP_US;
+	if (e != NULL)
+		*e = out->err;
+	return -1;
+}
+
+int
+sign_client_sign(struct sign_client *c, struct arena *a,
+    const struct sign_request *req, struct sign_reply *out, struct err *e)
+{
+	struct sign_ask ask = { .verb = SIGN_VERB_SIGN, .sign = *req };
+	struct sign_answer r;
+
+	if (ask_slot(c, a, req->slot, &ask, &r, e) != 0)
+		return -1;
+	*out = r.reply;
+	return 0;
+}
+
+int
+sign_client_recall(struct sign_client *c, struct arena *a, uint8_t slot,
+    const uint8_t tbs_hash[SIGN_HASH_SIZE], int64_t since, bool *found,
+    struct sign_reply *out, struct err *e)
+{
+	struct sign_ask ask = { .verb = SIGN_VERB_RECALL, .since = since };
+	struct sign_answer r;
+
+	memcpy(ask.tbs_hash, tbs_hash, SIGN_HASH_SIZE);
+	if (ask_slot(c, a, slot, &ask, &r, e) != 0)
+		return -1;
+	*found = r.found;
+	*out = r.reply;
+	return 0;
+}
+
+int
+sign_client_status(struct sign_client *c, struct arena *a, uint8_t slot,
+    struct sign_status *out, struct err *e)
+{
+	struct sign_ask ask = { .verb = SIGN_VERB_STATUS };
+	struct sign_answer r;
+
+	if (ask_slot(c, a, slot, &ask, &r, e) != 0)
+		return -1;
+	*out = r.status;
+	return 0;
+}
