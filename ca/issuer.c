@@ -53,8 +53,7 @@ read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
 {
 	const struct tosign_ext *ski = tosign_ext_find(c, OID_SUBJECT_KEY_ID);
 	const struct tosign_ext *bc = tosign_ext_find(c, OID_BASIC_CONSTRAINTS);
-	const struct tosign_ext *nc =
-	    tosign_ext_find(c, OID_NAME_CONSTRAINTS);
+	const struct tosign_ext *nc = tosign_ext_find(c, OID_NAME_CONSTRAINTS);
 	int64_t path_len;
 	bool ca = false;
 

@@ -24,7 +24,7 @@ struct issuer {
 	struct span subject; /* Name, DER: copied into what it issues */
 	struct span spki, key_id;
 	uint8_t spki_sha256[32];
-	struct span sig_alg; /* AlgorithmIdentifier of what it signs, DER */
+	struct span sig_alg;     /* AlgorithmIdentifier of what it signs, DER */
 	struct span constraints; /* its nameConstraints' value, or empty */
 	int64_t not_before, not_after;
 	struct pubkey key;

@@ -87,8 +87,7 @@ lint_serial(const struct lint *l, struct err *e)
 		return err_set(
 		    e, ERR_REFUSED, "serial has more than 20 octets");
 	if (s.n < SERIAL_MIN)
-		return err_set(
-		    e, ERR_REFUSED, "serial has less than 64 bits");
+		return err_set(e, ERR_REFUSED, "serial has less than 64 bits");
 	return 0;
 }
 
@@ -119,8 +118,8 @@ lint_sig_alg(const struct lint *l, struct err *e)
 int
 lint_issuer_name(const struct lint *l, struct err *e)
 {
-	struct span want = l->in->issuer == NULL ? l->cert.subject
-						 : l->in->issuer->subject;
+	struct span want =
+	    l->in->issuer == NULL ? l->cert.subject : l->in->issuer->subject;
 
 	if (l->cert.issuer.n <= 2)
 		return err_set(e, ERR_REFUSED, "issuer is empty");
@@ -195,8 +194,8 @@ lint_key(const struct lint *l, struct err *e)
 	return 0;
 }
 
-static bool
-has_eku(const struct lint *l, const char *oid)
+bool
+lint_has_eku(const struct lint *l, const char *oid)
 {
 	size_t i;
 
@@ -216,18 +215,17 @@ lint_profile(const struct lint *l, struct err *e)
 	if (p == NULL)
 		return 0;
 	if (l->ca != p->ca || (l->ca && l->path_len != p->path_len))
-		return err_set(e, ERR_REFUSED,
-		    "basicConstraints are not the profile's");
-	if (l->usage_bits != p->key_usage && l->usage_bits != p->key_usage_rsa)
 		return err_set(
-		    e, ERR_REFUSED, "keyUsage is not the profile's");
+		    e, ERR_REFUSED, "basicConstraints are not the profile's");
+	if (l->usage_bits != p->key_usage && l->usage_bits != p->key_usage_rsa)
+		return err_set(e, ERR_REFUSED, "keyUsage is not the profile's");
 	if (l->n_ekus != p->eku.n)
 		return err_set(
 		    e, ERR_REFUSED, "extKeyUsage is not the profile's");
 	for (i = 0; i < p->eku.n; i++) {
-		if (!has_eku(l, p->eku.list[i]))
-			return err_set(e, ERR_REFUSED,
-			    "extKeyUsage is not the profile's");
+		if (!lint_has_eku(l, p->eku.list[i]))
+			return err_set(
+			    e, ERR_REFUSED, "extKeyUsage is not the profile's");
 	}
 	if (l->cert.not_after - l->cert.not_before + 1 > p->validity_max_s)
 		return err_set(e, ERR_REFUSED,
@@ -243,22 +241,19 @@ parse_parts(struct lint *l, struct err *e)
 {
 	struct arena *a = l->arena;
 
-	if (l->usage != NULL && tosign_key_usage_parse(
-				    l->usage->value, &l->usage_bits, e) == -1)
+	if (l->usage != NULL &&
+	    tosign_key_usage_parse(l->usage->value, &l->usage_bits, e) == -1)
 		return -1;
-	if (l->basic != NULL &&
-	    tosign_basic_constraints_parse(
-		l->basic->value, &l->ca, &l->path_len, e) == -1)
+	if (l->basic != NULL && tosign_basic_constraints_parse(l->basic->value,
+				    &l->ca, &l->path_len, e) == -1)
 		return -1;
-	if (l->san != NULL &&
-	    tosign_general_names_parse(
-		a, l->san->value, &l->names, &l->n_names, e) == -1)
+	if (l->san != NULL && tosign_general_names_parse(a, l->san->value,
+				  &l->names, &l->n_names, e) == -1)
 		return err_prefix(e, "subjectAltName");
 	if (l->eku != NULL &&
 	    tosign_eku_parse(a, l->eku->value, &l->ekus, &l->n_ekus, e) == -1)
 		return -1;
-	return tosign_name_parse(
-	    a, l->cert.subject, &l->attrs, &l->n_attrs, e);
+	return tosign_name_parse(a, l->cert.subject, &l->attrs, &l->n_attrs, e);
 }
 
 /* The rule "der": everything that can be decoded is DER. */
@@ -289,8 +284,8 @@ refuse(struct arena *a, const struct lint_input *in, const char *name,
 {
 	if (e->kind != ERR_INTERNAL)
 		e->kind = ERR_REFUSED;
-	policy_note(a, in->trail, arena_printf(a, "lint %s", name), false,
-	    e->text);
+	policy_note(
+	    a, in->trail, arena_printf(a, "lint %s", name), false, e->text);
 	return err_prefix(e, "lint %s (%s)", name, section);
 }
 

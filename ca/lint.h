@@ -24,8 +24,8 @@ struct lint_input {
  * REFUSED names the first rule that is broken and its section; INTERNAL is
  * never a verdict.
  */
-int lint_check(struct arena *a, const struct lint_input *in,
-    struct err *e) MUST_USE;
+int lint_check(
+    struct arena *a, const struct lint_input *in, struct err *e) MUST_USE;
 
 /* The rules, for documentation and tests. */
 size_t lint_rule_count(void);

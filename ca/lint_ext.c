@@ -138,8 +138,8 @@ lint_key_usage(const struct lint *l, struct err *e)
 	if (l->usage_bits == 0)
 		return err_set(e, ERR_REFUSED, "keyUsage has no bit set");
 	if (signs != l->ca)
-		return err_set(e, ERR_REFUSED,
-		    "keyCertSign and cA do not agree");
+		return err_set(
+		    e, ERR_REFUSED, "keyCertSign and cA do not agree");
 	return 0;
 }
 
@@ -157,8 +157,7 @@ lint_key_usage_key(const struct lint *l, struct err *e)
 			    "(RFC 3279 2.3.1)");
 		return 0;
 	}
-	if ((l->usage_bits & (KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT)) !=
-	    0)
+	if ((l->usage_bits & (KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT)) != 0)
 		return err_set(e, ERR_REFUSED,
 		    "keyUsage keyEncipherment or dataEncipherment with an "
 		    "elliptic curve key");
@@ -178,32 +177,19 @@ lint_basic_constraints(const struct lint *l, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "basicConstraints of a CA are not critical");
 	if (!l->ca && l->path_len >= 0)
-		return err_set(
-		    e, ERR_REFUSED, "pathLenConstraint without cA");
+		return err_set(e, ERR_REFUSED, "pathLenConstraint without cA");
 	return 0;
-}
-
-static bool
-has_eku(const struct lint *l, const char *oid)
-{
-	size_t i;
-
-	for (i = 0; i < l->n_ekus; i++) {
-		if (tosign_oid_is(l->ekus[i], oid))
-			return true;
-	}
-	return false;
 }
 
 int
 lint_eku(const struct lint *l, struct err *e)
 {
-	bool stamping = has_eku(l, OID_EKU_TIME_STAMPING);
+	bool stamping = lint_has_eku(l, OID_EKU_TIME_STAMPING);
 	size_t i, j;
 
 	if (l->eku == NULL)
 		return 0;
-	if (has_eku(l, OID_ANY_EKU))
+	if (lint_has_eku(l, OID_ANY_EKU))
 		return err_set(
 		    e, ERR_REFUSED, "extKeyUsage has anyExtendedKeyUsage");
 	for (i = 0; i < l->n_ekus; i++) {
@@ -217,8 +203,7 @@ lint_eku(const struct lint *l, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "timeStamping is not alone and critical (RFC 3161 2.3)");
 	if (!stamping && l->eku->critical)
-		return err_set(
-		    e, ERR_REFUSED, "extKeyUsage is critical");
+		return err_set(e, ERR_REFUSED, "extKeyUsage is critical");
 	return 0;
 }
 
@@ -232,20 +217,20 @@ lint_eku_usage(const struct lint *l, struct err *e)
 		uint32_t one_of;
 	} rules[] = {
 		{ OID_EKU_SERVER_AUTH, KU_DIGITAL_SIGNATURE |
-			KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT },
+					   KU_KEY_ENCIPHERMENT |
+					   KU_KEY_AGREEMENT },
 		{ OID_EKU_CLIENT_AUTH,
 		    KU_DIGITAL_SIGNATURE | KU_KEY_AGREEMENT },
 		{ OID_EKU_CODE_SIGNING, KU_DIGITAL_SIGNATURE },
-		{ OID_EKU_EMAIL, KU_DIGITAL_SIGNATURE |
-			KU_CONTENT_COMMITMENT | KU_KEY_ENCIPHERMENT |
-			KU_KEY_AGREEMENT },
+		{ OID_EKU_EMAIL, KU_DIGITAL_SIGNATURE | KU_CONTENT_COMMITMENT |
+				     KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT },
 		{ OID_EKU_TIME_STAMPING, sign_or_commit },
 		{ OID_EKU_OCSP_SIGNING, sign_or_commit },
 	};
 	size_t i;
 
 	for (i = 0; !l->ca && i < sizeof(rules) / sizeof(rules[0]); i++) {
-		if (has_eku(l, rules[i].oid) &&
+		if (lint_has_eku(l, rules[i].oid) &&
 		    (l->usage_bits & rules[i].one_of) == 0)
 			return err_set(e, ERR_REFUSED,
 			    "keyUsage does not fit extended key usage %s",
@@ -258,11 +243,11 @@ int
 lint_ocsp_signing(const struct lint *l, struct err *e)
 {
 	bool nocheck = tosign_ext_find(&l->cert, OID_OCSP_NOCHECK) != NULL;
-	bool ocsp = has_eku(l, OID_EKU_OCSP_SIGNING);
+	bool ocsp = lint_has_eku(l, OID_EKU_OCSP_SIGNING);
 
 	if (nocheck && !ocsp)
-		return err_set(e, ERR_REFUSED,
-		    "ocsp-nocheck without OCSPSigning");
+		return err_set(
+		    e, ERR_REFUSED, "ocsp-nocheck without OCSPSigning");
 	if (ocsp && !l->ca && l->n_ekus != 1)
 		return err_set(e, ERR_REFUSED, "OCSPSigning is not alone");
 	if (ocsp && !l->ca && !nocheck)
@@ -275,11 +260,10 @@ int
 lint_tls_feature(const struct lint *l, struct err *e)
 {
 	static const uint8_t staple[] = { 0x30, 3, 2, 1, 5 };
-	const struct tosign_ext *x =
-	    tosign_ext_find(&l->cert, OID_TLS_FEATURE);
+	const struct tosign_ext *x = tosign_ext_find(&l->cert, OID_TLS_FEATURE);
 
 	if (x != NULL && !span_eq(x->value, span_of(staple, sizeof(staple))))
-		return err_set(e, ERR_REFUSED,
-		    "TLS feature is not status_request alone");
+		return err_set(
+		    e, ERR_REFUSED, "TLS feature is not status_request alone");
 	return 0;
 }

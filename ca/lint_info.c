@@ -26,8 +26,7 @@ static void *
 decode(const struct tosign_ext *x, const ASN1_ITEM *item)
 {
 	const uint8_t *p = x->value.p;
-	ASN1_VALUE *v =
-	    ASN1_item_d2i(NULL, &p, (long)x->value.n, item);
+	ASN1_VALUE *v = ASN1_item_d2i(NULL, &p, (long)x->value.n, item);
 
 	if (v != NULL && p != x->value.p + x->value.n) {
 		ASN1_item_free(v, item);
@@ -75,8 +74,8 @@ check_policy(const struct lint *l, const POLICYINFO *p, struct err *e)
 	int i;
 
 	if (is_any_policy(p->policyid) && !l->ca)
-		return err_set(e, ERR_REFUSED,
-		    "anyPolicy in an end-entity certificate");
+		return err_set(
+		    e, ERR_REFUSED, "anyPolicy in an end-entity certificate");
 	for (i = 0; i < sk_POLICYQUALINFO_num(p->qualifiers); i++) {
 		const POLICYQUALINFO *q =
 		    sk_POLICYQUALINFO_value(p->qualifiers, i);
@@ -155,8 +154,8 @@ lint_policy_constraints(const struct lint *l, struct err *e)
 	pc = decode(x, ASN1_ITEM_rptr(POLICY_CONSTRAINTS));
 	if (pc == NULL || (pc->requireExplicitPolicy == NULL &&
 			      pc->inhibitPolicyMapping == NULL))
-		return err_set(e, ERR_REFUSED,
-		    "policyConstraints are empty or malformed");
+		return err_set(
+		    e, ERR_REFUSED, "policyConstraints are empty or malformed");
 	if (!l->ca)
 		return err_set(e, ERR_REFUSED,
 		    "policyConstraints in an end-entity certificate");
@@ -189,9 +188,9 @@ is_http(const GENERAL_NAME *g)
 	const size_t n = sizeof(http) - 1;
 
 	return g->type == GEN_URI &&
-	    (size_t)ASN1_STRING_length(g->d.uniformResourceIdentifier) > n &&
-	    memcmp(ASN1_STRING_get0_data(g->d.uniformResourceIdentifier), http,
-		n) == 0;
+	       (size_t)ASN1_STRING_length(g->d.uniformResourceIdentifier) > n &&
+	       memcmp(ASN1_STRING_get0_data(g->d.uniformResourceIdentifier),
+		   http, n) == 0;
 }
 
 static int
@@ -203,15 +202,14 @@ check_point(const DIST_POINT *p, struct err *e)
 		return err_set(e, ERR_REFUSED,
 		    "a distribution point has reasons or a cRLIssuer");
 	if (p->distpoint == NULL || p->distpoint->type != 0)
-		return err_set(e, ERR_REFUSED,
-		    "a distribution point has no fullName");
+		return err_set(
+		    e, ERR_REFUSED, "a distribution point has no fullName");
 	for (i = 0; i < sk_GENERAL_NAME_num(p->distpoint->name.fullname); i++) {
-		if (is_http(sk_GENERAL_NAME_value(
-			p->distpoint->name.fullname, i)))
+		if (is_http(
+			sk_GENERAL_NAME_value(p->distpoint->name.fullname, i)))
 			return 0;
 	}
-	return err_set(
-	    e, ERR_REFUSED, "a distribution point has no http URI");
+	return err_set(e, ERR_REFUSED, "a distribution point has no http URI");
 }
 
 static int

@@ -25,6 +25,9 @@ struct lint {
 	size_t n_ekus;
 };
 
+/* Whether the certificate has this extended key usage. */
+bool lint_has_eku(const struct lint *l, const char *oid);
+
 /* A rule: 0 when it holds or does not apply, else -1 with the text. */
 int lint_version(const struct lint *l, struct err *e) MUST_USE;
 int lint_serial(const struct lint *l, struct err *e) MUST_USE;

@@ -41,8 +41,8 @@ lint_subject_empty(const struct lint *l, struct err *e)
 	if (l->n_attrs > 0)
 		return 0;
 	if (l->ca || (l->usage_bits & 1U << 6) != 0)
-		return err_set(e, ERR_REFUSED,
-		    "subject of a CA or CRL issuer is empty");
+		return err_set(
+		    e, ERR_REFUSED, "subject of a CA or CRL issuer is empty");
 	if (l->n_names == 0)
 		return err_set(e, ERR_REFUSED,
 		    "subject is empty and there is no alternative name");
@@ -50,8 +50,8 @@ lint_subject_empty(const struct lint *l, struct err *e)
 }
 
 static int
-check_name(const struct lint *l, const struct tosign_general_name *n,
-    struct err *e)
+check_name(
+    const struct lint *l, const struct tosign_general_name *n, struct err *e)
 {
 	struct request_san san = { .type = n->tag };
 	char *text;
@@ -63,11 +63,10 @@ check_name(const struct lint *l, const struct tosign_general_name *n,
 	if (n->tag == TOSIGN_GN_DIRNAME || n->tag == TOSIGN_GN_RID)
 		return err_set(e, ERR_REFUSED,
 		    "alternative names of this type are not supported");
-	if (n->tag == TOSIGN_GN_OTHER &&
-	    (!tosign_oid_is(n->oid, OID_UPN) ||
-		n->other_tag != DER_UTF8_STRING))
-		return err_set(e, ERR_REFUSED,
-		    "otherName is not a UPN as UTF8String");
+	if (n->tag == TOSIGN_GN_OTHER && (!tosign_oid_is(n->oid, OID_UPN) ||
+					     n->other_tag != DER_UTF8_STRING))
+		return err_set(
+		    e, ERR_REFUSED, "otherName is not a UPN as UTF8String");
 	if (n->value.n == 0 || memchr(n->value.p, 0, n->value.n) != NULL)
 		return err_set(
 		    e, ERR_REFUSED, "alternative name is empty or has a NUL");
@@ -146,8 +145,7 @@ lint_common_name(const struct lint *l, struct err *e)
 		type = dn_type_of(l->attrs[i].oid);
 		if (type == NULL || strcmp(type->name, "CN") != 0)
 			continue;
-		if (!is_a_name(l, arena_memdup(l->arena,
-				      l->attrs[i].value.p,
+		if (!is_a_name(l, arena_memdup(l->arena, l->attrs[i].value.p,
 				      l->attrs[i].value.n)))
 			return err_set(e, ERR_REFUSED,
 			    "CN of a TLS server is not among its alternative "
@@ -163,8 +161,8 @@ decode_constraints(struct span value)
 	AUTO(NAME_CONSTRAINTS) nc = NULL;
 	NAME_CONSTRAINTS *out;
 
-	nc = (NAME_CONSTRAINTS *)ASN1_item_d2i(NULL, &p, (long)value.n,
-	    ASN1_ITEM_rptr(NAME_CONSTRAINTS));
+	nc = (NAME_CONSTRAINTS *)ASN1_item_d2i(
+	    NULL, &p, (long)value.n, ASN1_ITEM_rptr(NAME_CONSTRAINTS));
 	if (nc == NULL || p != value.p + value.n)
 		return NULL;
 	out = nc;
@@ -179,14 +177,14 @@ check_subtree(const GENERAL_SUBTREE *t, struct err *e)
 	int n;
 
 	if (t->minimum != NULL || t->maximum != NULL)
-		return err_set(e, ERR_REFUSED,
-		    "a subtree has a minimum or maximum");
+		return err_set(
+		    e, ERR_REFUSED, "a subtree has a minimum or maximum");
 	switch (g->type) {
 	case GEN_DNS:
 		n = ASN1_STRING_length(g->d.dNSName);
 		if (n > 0 && ASN1_STRING_get0_data(g->d.dNSName)[0] == '.')
-			return err_set(e, ERR_REFUSED,
-			    "a DNS subtree starts with a dot");
+			return err_set(
+			    e, ERR_REFUSED, "a DNS subtree starts with a dot");
 		return 0;
 	case GEN_IPADD:
 		n = ASN1_STRING_length(g->d.iPAddress);
@@ -247,8 +245,7 @@ static X509 *
 names_only(const struct lint *l)
 {
 	const uint8_t *p = l->cert.subject.p;
-	X509_NAME *name =
-	    d2i_X509_NAME(NULL, &p, (long)l->cert.subject.n);
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)l->cert.subject.n);
 	X509 *x = X509_new();
 	X509_EXTENSION *ext = NULL;
 	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
@@ -258,8 +255,7 @@ names_only(const struct lint *l)
 		value, l->san->value.p, (int)l->san->value.n) == 1)
 		ext = X509_EXTENSION_create_by_NID(
 		    NULL, NID_subject_alt_name, 0, value);
-	if (name == NULL || x == NULL ||
-	    X509_set_subject_name(x, name) != 1 ||
+	if (name == NULL || x == NULL || X509_set_subject_name(x, name) != 1 ||
 	    (l->san != NULL &&
 		(ext == NULL || X509_add_ext(x, ext, -1) != 1))) {
 		X509_free(x);
@@ -286,8 +282,7 @@ lint_constrained(const struct lint *l, struct err *e)
 	if (nc == NULL || names == NULL) {
 		NAME_CONSTRAINTS_free(nc);
 		X509_free(names);
-		return err_set(
-		    e, ERR_REFUSED, "names cannot be checked");
+		return err_set(e, ERR_REFUSED, "names cannot be checked");
 	}
 	verdict = NAME_CONSTRAINTS_check(names, nc);
 	if (verdict == X509_V_OK)
