@@ -18,7 +18,7 @@ struct embedded_login {
 };
 
 struct embedded_conf {
-	const char *data_dir;	/* PGDATA; made by initdb when absent */
+	const char *data_dir;   /* PGDATA; made by initdb when absent */
 	const char *socket_dir; /* at most 90 bytes */
 	const char *log_file;
 	const struct embedded_login *logins;
@@ -36,8 +36,8 @@ int embedded_prepare(const struct embedded_conf *c, struct err *e) MUST_USE;
  * The argument vector that runs the server in the foreground; the strings
  * live as long as 'c' and the process.  argv[0] is an absolute path.
  */
-int embedded_argv(const struct embedded_conf *c, const char *argv[8],
-    struct err *e) MUST_USE;
+int embedded_argv(
+    const struct embedded_conf *c, const char *argv[8], struct err *e) MUST_USE;
 
 /* Waits until the server answers; UNAVAILABLE after 'timeout_ms'. */
 int embedded_wait(const char *conninfo, int timeout_ms, struct err *e) MUST_USE;

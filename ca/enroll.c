@@ -1,0 +1,471 @@
+#include "ca/enroll.h"
+
+#include <string.h>
+
+#include <openssl/sha.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "ca/authn.h"
+#include "ca/certrow.h"
+#include "ca/lint.h"
+#include "ca/reconcile.h"
+#include "ca/revoke.h"
+#include "ca/tbs.h"
+#include "db/store_audit.h"
+#include "db/store_cert.h"
+#include "db/store_request.h"
+#include "hsm/sign_client.h"
+
+#define REASON_CESSATION 5
+
+/* One request on its way through the stages. */
+struct enroll {
+	struct ctx *ctx;
+	const struct request *req;
+	struct policy_trail *trail;
+	struct principal principal;
+	const struct profile *profile;
+	struct policy_plan plan;
+	uint8_t request_hash[STORE_HASH_SIZE];
+	uint8_t serial[TBS_SERIAL_SIZE];
+	uint8_t slot;
+	struct span tbs;
+	uint8_t tbs_hash[STORE_HASH_SIZE];
+	struct store_cert row;
+	struct enroll_result *res;
+	bool done;     /* no further stage */
+	bool repeated; /* (protocol, txn) is known already */
+};
+
+static int
+stage_authenticate(struct enroll *x, struct err *e)
+{
+	return authn_principal(x->ctx->arena, x->req, &x->principal, e);
+}
+
+static int
+stage_authorise(struct enroll *x, struct err *e)
+{
+	struct policy_input in = { &x->principal, x->req, NULL, x->ctx->issuers,
+		x->trail };
+
+	x->profile = profile_get(x->ctx->profiles, x->req->profile);
+	if (x->profile == NULL)
+		return err_set(e, ERR_REFUSED, "there is no profile \"%s\"",
+		    x->req->profile);
+	in.profile = x->profile;
+	return policy_check(x->ctx->arena, &in, &x->plan, e);
+}
+
+static int
+stage_build(struct enroll *x, struct err *e)
+{
+	const struct issuer *i = x->plan.issuer;
+	struct tbs_input in = { .serial = span_of(x->serial, TBS_SERIAL_SIZE),
+		.sig_alg = i->sig_alg,
+		.issuer = i->subject,
+		.key_id = i->key_id,
+		.plan = &x->plan,
+		.crl_urls = &i->crl_urls,
+		.ocsp_urls = &i->ocsp_urls,
+		.ca_issuers_urls = &i->ca_issuers_urls };
+
+	/* explaining needs no signer */
+	if (x->ctx->signer != NULL &&
+	    sign_client_slot(x->ctx->signer, &x->slot, e) == -1)
+		return -1;
+	if (tbs_serial(x->slot, x->serial, e) == -1 ||
+	    tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
+		return -1;
+	(void)SHA256(x->tbs.p, x->tbs.n, x->tbs_hash);
+	return 0;
+}
+
+static int
+stage_lint(struct enroll *x, struct err *e)
+{
+	const struct lint_input in = { x->tbs, x->plan.issuer, x->profile,
+		x->trail };
+
+	return lint_check(x->ctx->arena, &in, e);
+}
+
+static int
+stage_approve(struct enroll *x, struct err *e)
+{
+	struct store_pending p = { .protocol = x->req->protocol,
+		.txn = x->req->txn,
+		.profile = x->profile->name,
+		.principal = x->principal.name,
+		.body = x->req->want.raw,
+		.request_id = x->ctx->request_id };
+
+	if (!x->profile->approval)
+		return 0;
+	memcpy(p.request_hash, x->request_hash, STORE_HASH_SIZE);
+	if (store_request_pend(x->ctx->writer, &p, e) == -1) {
+		x->repeated = e->kind == ERR_CONFLICT;
+		return -1;
+	}
+	x->res->status = ENROLL_PENDING;
+	x->done = true;
+	return 0;
+}
+
+static int
+stage_reserve(struct enroll *x, struct err *e)
+{
+	struct store_intent in = { .protocol = x->req->protocol,
+		.txn = x->req->txn,
+		.issuer = x->plan.issuer->id,
+		.serial = span_of(x->serial, TBS_SERIAL_SIZE),
+		.slot = x->slot,
+		.profile = x->profile->name,
+		.principal = x->principal.name,
+		.not_before = x->plan.not_before,
+		.not_after = x->plan.not_after,
+		.request_id = x->ctx->request_id };
+
+	memcpy(in.request_hash, x->request_hash, STORE_HASH_SIZE);
+	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
+	memcpy(in.profile_hash, x->profile->hash, STORE_HASH_SIZE);
+	if (store_cert_reserve(x->ctx->writer, &in, &x->row.id, e) == -1) {
+		x->repeated = e->kind == ERR_CONFLICT;
+		return -1;
+	}
+	return 0;
+}
+
+static int
+stage_sign(struct enroll *x, struct err *e)
+{
+	const struct issuer *i = x->plan.issuer;
+	struct sign_request sr = { .kind = SIGN_CERT,
+		.key = i->name,
+		.slot = x->slot,
+		.tbs = x->tbs,
+		.request_id = x->ctx->request_id };
+	struct sign_reply reply;
+
+	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
+	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
+	    -1)
+		return -1;
+	if ((x->ctx->verify_leaves || x->profile->ca) &&
+	    pubkey_verify(&i->key, i->sig_alg, x->tbs, reply.signature, e) ==
+		-1)
+		return err_set(
+		    e, ERR_INTERNAL, "the signer's signature does not verify");
+	x->row.protocol = x->req->protocol;
+	x->row.txn = x->req->txn;
+	x->row.profile = x->profile->name;
+	x->row.principal = x->principal.name;
+	memcpy(x->row.profile_hash, x->profile->hash, STORE_HASH_SIZE);
+	x->row.sign_slot = reply.receipt.slot;
+	x->row.sign_seq = reply.receipt.seq;
+	memcpy(x->row.sign_head, reply.receipt.head, STORE_HASH_SIZE);
+	return certrow_fill(
+	    x->ctx->arena, i, x->tbs, reply.signature, &x->row, e);
+}
+
+static void
+set_issued(
+    struct ctx *ctx, const struct store_cert *row, struct enroll_result *res)
+{
+	res->status = ENROLL_ISSUED;
+	res->cert_id = row->id;
+	res->cert = row->der;
+	res->issuer = issuer_by_id(ctx->issuers, row->issuer);
+	res->serial = row->serial;
+}
+
+static int
+stage_commit(struct enroll *x, struct err *e)
+{
+	if (store_cert_commit(x->ctx->writer, &x->row, x->ctx->request_id, e) ==
+	    -1)
+		return -1;
+	set_issued(x->ctx, &x->row, x->res);
+	return 0;
+}
+
+static const struct stage {
+	const char *name;
+	int (*run)(struct enroll *, struct err *);
+} stages[] = {
+	[ENROLL_AUTHENTICATE] = { "authenticate", stage_authenticate },
+	[ENROLL_AUTHORISE] = { "authorise", stage_authorise },
+	[ENROLL_BUILD] = { "build", stage_build },
+	[ENROLL_LINT] = { "lint", stage_lint },
+	[ENROLL_APPROVE] = { "approve", stage_approve },
+	[ENROLL_RESERVE] = { "reserve", stage_reserve },
+	[ENROLL_SIGN] = { "sign", stage_sign },
+	[ENROLL_COMMIT] = { "commit", stage_commit },
+};
+_Static_assert(sizeof(stages) / sizeof(stages[0]) == ENROLL_STAGE__COUNT,
+    "every stage has a row");
+
+const char *
+enroll_stage_name(enum enroll_stage stage)
+{
+	return stages[stage].name;
+}
+
+static int
+run_stage(struct enroll *x, enum enroll_stage stage, struct err *e)
+{
+	struct enroll_times *t = x->ctx->times;
+	int64_t cpu, wall;
+	int rc;
+
+	if (t == NULL)
+		return stages[stage].run(x, e);
+	cpu = clock_cpu_us();
+	wall = clock_mono_us();
+	rc = stages[stage].run(x, e);
+	t->count[stage]++;
+	t->cpu_us[stage] += clock_cpu_us() - cpu;
+	t->wall_us[stage] += clock_mono_us() - wall;
+	return rc;
+}
+
+static int
+run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
+{
+	unsigned s;
+
+	for (s = 0; s <= until && !x->done; s++) {
+		if (run_stage(x, (enum enroll_stage)s, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* What is asked, in full: other bytes under the same txn are a conflict. */
+static void
+hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
+{
+	AUTO_BUF b;
+
+	buf_init(&b, (size_t)256 * 1024);
+	buf_block(&b, span_str(req->profile));
+	buf_block(&b, span_str(req->issuer));
+	buf_block(&b, req->want.raw);
+	buf_u64(&b, (uint64_t)req->want.not_before);
+	buf_u64(&b, (uint64_t)req->want.not_after);
+	(void)SHA256(b.p, b.n, out);
+}
+
+/* An intent that an earlier try left behind. */
+static int
+settle(struct ctx *ctx, const char *protocol, const char *txn,
+    const struct store_request *r, struct enroll_result *res, struct err *e)
+{
+	struct store_open_intent in = { .cert_id = r->cert_id,
+		.intent_at = r->intent_at,
+		.protocol = protocol,
+		.txn = txn,
+		.profile = r->profile,
+		.principal = r->principal,
+		.slot = r->slot,
+		.issuer = r->issuer,
+		.serial = r->serial };
+	struct store_cert row;
+	bool issued;
+
+	if (clock_now() - r->intent_at < RECONCILE_AGE_S)
+		return err_set(
+		    e, ERR_UNAVAILABLE, "this transaction is being processed");
+	memcpy(in.tbs_hash, r->tbs_hash, STORE_HASH_SIZE);
+	memcpy(in.profile_hash, r->profile_hash, STORE_HASH_SIZE);
+	if (reconcile_intent(ctx, &in, &issued, &row, e) == -1)
+		return -1;
+	if (!issued)
+		return err_set(e, ERR_NOT_FOUND,
+		    "this transaction was given up: ask again");
+	set_issued(ctx, &row, res);
+	return 0;
+}
+
+static int
+outcome(struct ctx *ctx, const char *protocol, const char *txn,
+    const struct store_request *r, struct enroll_result *res, struct err *e)
+{
+	struct store_cert row;
+
+	switch (r->state) {
+	case STORE_REQUEST_PENDING:
+		res->status = ENROLL_PENDING;
+		return 0;
+	case STORE_REQUEST_INTENT:
+		return settle(ctx, protocol, txn, r, res, e);
+	case STORE_REQUEST_ISSUED:
+		if (store_cert_get(ctx->db, ctx->arena, r->cert_id, &row, e) ==
+		    -1)
+			return -1;
+		set_issued(ctx, &row, res);
+		return 0;
+	case STORE_REQUEST_VOID:
+		break;
+	}
+	return err_set(
+	    e, ERR_NOT_FOUND, "this transaction was given up: ask again");
+}
+
+/*
+ * The outcome of an earlier submit of the same request; NOT_FOUND when there
+ * is none to be had.
+ */
+static int
+earlier(struct enroll *x, struct err *e)
+{
+	struct store_request r;
+
+	if (store_request_get(x->ctx->db, x->ctx->arena, x->req->protocol,
+		x->req->txn, &r, e) == -1)
+		return -1;
+	if (memcmp(r.request_hash, x->request_hash, STORE_HASH_SIZE) != 0)
+		return err_set(e, ERR_CONFLICT,
+		    "this transaction was used for another request");
+	return outcome(x->ctx, x->req->protocol, x->req->txn, &r, x->res, e);
+}
+
+/* An auditor wants to see what was refused, and to whom. */
+static void
+audit_refusal(struct enroll *x, const struct err *why)
+{
+	const struct audit_pair pairs[] = {
+		{ "principal", x->principal.name },
+		{ "protocol", x->req->protocol },
+		{ "txn", x->req->txn },
+		{ "profile", x->req->profile },
+		{ "kind", err_kind_name(why->kind) },
+		{ "why", why->text },
+		{ "request", x->ctx->request_id },
+	};
+	const struct audit_event ev = { "refused", 0, pairs,
+		sizeof(pairs) / sizeof(pairs[0]) };
+	struct err ignored;
+
+	/* the client gets its refusal also when this cannot be recorded */
+	if (x->principal.name != NULL &&
+	    store_audit_put(x->ctx->writer, &ev, &ignored) == -1)
+		return;
+}
+
+/* A refusal now does not undo what was issued before. */
+static int
+refused(struct enroll *x, struct err *e)
+{
+	struct err first = *e;
+
+	if (earlier(x, e) == 0)
+		return 0;
+	*e = first;
+	audit_refusal(x, e);
+	return -1;
+}
+
+static int
+attempt(struct enroll *x, struct err *e)
+{
+	if (run_stages(x, ENROLL_LINT, e) == -1) {
+		if (e->kind == ERR_UNAVAILABLE || e->kind == ERR_INTERNAL)
+			return -1;
+		return refused(x, e);
+	}
+	if (run_stage(x, ENROLL_APPROVE, e) == -1 ||
+	    (!x->done && run_stage(x, ENROLL_RESERVE, e) == -1))
+		return -1;
+	if (!x->done && (run_stage(x, ENROLL_SIGN, e) == -1 ||
+			    run_stage(x, ENROLL_COMMIT, e) == -1))
+		return -1;
+	return 0;
+}
+
+int
+enroll_submit(struct ctx *ctx, const struct request *req,
+    struct enroll_result *res, struct err *e)
+{
+	struct enroll x = { .ctx = ctx, .req = req, .res = res };
+	int tries;
+
+	hash_request(req, x.request_hash);
+	for (tries = 0; tries < 2; tries++) {
+		*res = (struct enroll_result){ 0 };
+		if (attempt(&x, e) == 0)
+			return 0;
+		if (!x.repeated)
+			return -1;
+		x.repeated = false;
+		if (earlier(&x, e) == 0)
+			return 0;
+		/* given up meanwhile: the transaction is free again */
+		if (e->kind != ERR_NOT_FOUND)
+			return -1;
+	}
+	return err_set(
+	    e, ERR_UNAVAILABLE, "this transaction is being processed");
+}
+
+int
+enroll_poll(struct ctx *ctx, const char *protocol, const char *txn,
+    struct enroll_result *res, struct err *e)
+{
+	struct store_request r;
+
+	*res = (struct enroll_result){ 0 };
+	if (store_request_get(ctx->db, ctx->arena, protocol, txn, &r, e) == -1)
+		return -1;
+	return outcome(ctx, protocol, txn, &r, res, e);
+}
+
+int
+enroll_confirm(struct ctx *ctx, const char *protocol, const char *txn,
+    bool accepted, struct err *e)
+{
+	const struct audit_pair pairs[] = {
+		{ "protocol", protocol },
+		{ "txn", txn },
+		{ "accepted", accepted ? "yes" : "no" },
+		{ "request", ctx->request_id },
+	};
+	struct audit_event ev = { "confirmed", 0, pairs,
+		sizeof(pairs) / sizeof(pairs[0]) };
+	struct store_revocation r = { .reason = REASON_CESSATION,
+		.actor = "client",
+		.request_id = ctx->request_id };
+	struct enroll_result res;
+
+	if (enroll_poll(ctx, protocol, txn, &res, e) == -1)
+		return -1;
+	if (res.status != ENROLL_ISSUED)
+		return err_set(
+		    e, ERR_CONFLICT, "no certificate was issued yet");
+	ev.cert_id = res.cert_id;
+	if (store_audit_put(ctx->writer, &ev, e) == -1)
+		return -1;
+	if (accepted)
+		return 0;
+	r.issuer = res.issuer->id;
+	r.serial = res.serial;
+	r.at = clock_now();
+	if (store_cert_revoke(ctx->writer, &r, e) == -1)
+		return e->kind == ERR_CONFLICT ? 0 : -1;
+	return 0;
+}
+
+int
+enroll_explain(struct ctx *ctx, const struct request *req,
+    struct policy_trail *trail, struct policy_plan *plan, struct span *tbs,
+    struct err *e)
+{
+	struct enroll x = { .ctx = ctx, .req = req, .trail = trail };
+
+	if (run_stages(&x, ENROLL_LINT, e) == -1)
+		return -1;
+	*plan = x.plan;
+	*tbs = x.tbs;
+	return 0;
+}
