@@ -143,6 +143,14 @@ int store_intents_open(struct db *db, struct arena *a, int64_t before,
     size_t max, struct store_open_intent **out, size_t *n,
     struct err *e) MUST_USE;
 
+/*
+ * Deletes at most 'max' request rows from before 'before' that are issued or
+ * void; the certificates and audit rows stay, but the transaction is no more
+ * remembered.  Role pub or oper.
+ */
+int store_request_clean(struct db *db, int64_t before, size_t max,
+    size_t *deleted, struct err *e) MUST_USE;
+
 /* One certificate; NOT_FOUND. */
 int store_cert_get(struct db *db, struct arena *a, int64_t id,
     struct store_cert *out, struct err *e) MUST_USE;
