@@ -1,5 +1,6 @@
 #include "db/db.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct db {
 	bool bare;
 	const struct db_stmt *ready[STMTS_MAX];
 	int n_ready;
-	uint64_t generation;
+	uint64_t generation, listening; /* generation that listens */
 	int64_t next_try_us, backoff_us;
 	struct err last;
 };
@@ -126,7 +127,7 @@ static const struct state_kind state_kinds[] = {
 	{ "3F000", ERR_REFUSED },     /* no schema */
 	{ "42P01", ERR_REFUSED },     /* no table: not migrated */
 	{ "22021", ERR_MALFORMED },   /* not UTF-8, or a NUL in it */
-	{ "22P05", ERR_MALFORMED },
+	{ "22P05", ERR_MALFORMED }, { "22P02", ERR_MALFORMED }, /* not JSON */
 };
 
 enum err_kind
@@ -404,6 +405,46 @@ db_one(struct db *db, const struct db_stmt *s, const struct db_args *a,
 		return -1;
 	if (PQntuples(*out) == 0)
 		return err_set(e, ERR_NOT_FOUND, "no such %s", what);
+	return 0;
+}
+
+/* Whether a notification was there; all that are there are taken. */
+static bool
+take_notifications(struct db *db)
+{
+	PGnotify *n;
+	bool any = false;
+
+	while ((n = PQnotifies(db->pg)) != NULL) {
+		PQfreemem(n);
+		any = true;
+	}
+	return any;
+}
+
+int
+db_listen(struct db *db, const char *channel, int timeout_ms, struct err *e)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	char sql[80];
+
+	if (db_ready(db, e) == -1)
+		return -1;
+	if (db->listening != db->generation) {
+		(void)snprintf(sql, sizeof(sql), "LISTEN %s", channel);
+		if (db_script(db, sql, e) == -1)
+			return -1;
+		db->listening = db->generation;
+		return 0;
+	}
+	if (take_notifications(db))
+		return 0;
+	pfd.fd = PQsocket(db->pg);
+	if (poll(&pfd, 1, timeout_ms) <= 0)
+		return 0;
+	if (PQconsumeInput(db->pg) != 1)
+		return db_fail(db, NULL, e);
+	(void)take_notifications(db);
 	return 0;
 }
 

@@ -144,6 +144,13 @@ struct db *db_new_bare(const char *conninfo, const char *app);
 /* Whether a server answers; never waits longer than its connect_timeout. */
 bool db_ping(const char *conninfo);
 
+/*
+ * Waits for a notification on 'channel' (a plain identifier), or 'timeout_ms';
+ * returns at once on a new connection, which may have missed some.
+ */
+int db_listen(
+    struct db *db, const char *channel, int timeout_ms, struct err *e) MUST_USE;
+
 /* Session settings run after each connect, after the common ones. */
 void db_session(struct db *db, const char *sql);
 

@@ -15,6 +15,9 @@
 /* The channel that hears of new certificates and status changes. */
 #define STORE_CHANNEL "chancery_status"
 
+/* The channel that hears of challenges to validate. */
+#define STORE_VALD_CHANNEL "chancery_vald"
+
 /* The states of a request row. */
 #define STORE_ROW_PENDING 0
 #define STORE_ROW_INTENT 1

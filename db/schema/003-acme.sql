@@ -88,6 +88,24 @@ GRANT SELECT ON validation TO chancery_enroll, chancery_oper, chancery_pub;
 GRANT INSERT (writer, seq, ok, final, authz, challenge, evidence, error_type,
     error_detail), SELECT (writer, seq) ON validation TO chancery_vald;
 
+-- An authorization's status, now: 0 pending, 1 valid, 2 invalid, 3 expired,
+-- 4 deactivated.  The first final result decides.
+CREATE VIEW authz_state AS
+	SELECT z.id, z.account, z.type, z.value, z.wildcard, z.created_at,
+	    CASE WHEN z.deactivated THEN 4
+		WHEN v.ok AND v.at + make_interval(secs => z.valid_s) > now()
+		    THEN 1
+		WHEN v.ok THEN 3
+		WHEN NOT v.ok THEN 2
+		WHEN z.pending_until <= now() THEN 3
+		ELSE 0 END AS status,
+	    CASE WHEN v.ok THEN v.at + make_interval(secs => z.valid_s)
+		ELSE z.pending_until END AS expires_at
+	FROM acme_authz z LEFT JOIN LATERAL (SELECT x.ok, x.at
+	    FROM validation x WHERE x.authz = z.id AND x.final
+	    ORDER BY x.at, x.writer, x.seq LIMIT 1) v ON true;
+GRANT SELECT ON authz_state TO chancery_enroll, chancery_oper;
+
 -- What waits for chancery-vald.  Whoever holds a row moves due_at to the end
 -- of its lease, so a crash makes the row due again.
 CREATE TABLE validation_lease (
