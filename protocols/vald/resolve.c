@@ -88,6 +88,8 @@ resolver_new(
 	if (r->ctx == NULL)
 		return err_set(e, ERR_UNAVAILABLE, "out of memory");
 	(void)ub_ctx_async(r->ctx, 1); /* a thread, not a process */
+	/* a server that the operator names may well be on this machine */
+	(void)ub_ctx_set_option(r->ctx, "do-not-query-localhost:", "no");
 	rc = conf->server == NULL ? ub_ctx_resolvconf(r->ctx, NULL)
 				  : ub_ctx_set_fwd(r->ctx, conf->server);
 	/* without resolv.conf it asks the root servers itself */
