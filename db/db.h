@@ -14,8 +14,8 @@
 struct db;
 
 /* The schema versions this program works with. */
-#define DB_SCHEMA_MIN 1
-#define DB_SCHEMA_MAX 1
+#define DB_SCHEMA_MIN 3
+#define DB_SCHEMA_MAX 3
 
 /*
  * A connection that opens when it is first needed.  'conninfo' is libpq's;

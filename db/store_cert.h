@@ -42,10 +42,10 @@ int store_issuer_get(struct db *db, struct arena *a, const char *name,
 
 /* What is remembered of a (protocol, txn). */
 enum store_request_state {
-	STORE_REQUEST_PENDING,	/* waits for an approval */
-	STORE_REQUEST_INTENT,	/* an intent is durable, no certificate yet */
-	STORE_REQUEST_ISSUED,	/* certificate durable */
-	STORE_REQUEST_VOID	/* intent given up: never signed */
+	STORE_REQUEST_PENDING, /* waits for an approval */
+	STORE_REQUEST_INTENT,  /* an intent is durable, no certificate yet */
+	STORE_REQUEST_ISSUED,  /* certificate durable */
+	STORE_REQUEST_VOID     /* intent given up: never signed */
 };
 
 struct store_request {
@@ -88,7 +88,7 @@ int store_cert_reserve(struct writer *w, const struct store_intent *in,
     int64_t *cert_id, struct err *e) MUST_USE;
 
 struct store_name {
-	uint8_t type;	  /* GeneralName tag number; 255 for the CN */
+	uint8_t type;     /* GeneralName tag number; 255 for the CN */
 	const char *text; /* lower case; stored reversed */
 };
 
@@ -142,6 +142,14 @@ int store_intents_open(struct db *db, struct arena *a, int64_t before,
     size_t max, struct store_open_intent **out, size_t *n,
     struct err *e) MUST_USE;
 
+/*
+ * Deletes at most 'max' request rows from before 'before' that are issued or
+ * void; the certificates and audit rows stay, but the transaction is no more
+ * remembered.  Role pub or oper.
+ */
+int store_request_clean(struct db *db, int64_t before, size_t max,
+    size_t *deleted, struct err *e) MUST_USE;
+
 /* One certificate; NOT_FOUND. */
 int store_cert_get(struct db *db, struct arena *a, int64_t id,
     struct store_cert *out, struct err *e) MUST_USE;
@@ -157,9 +165,9 @@ struct store_cert_query {
 	const char *name; /* exact, or "*.suffix" */
 	struct span serial;
 	int64_t expires_before, expires_after;
-	int revoked;	   /* -1 both, 0 no, 1 yes */
+	int revoked;       /* -1 both, 0 no, 1 yes */
 	int64_t before_id; /* paging: ids below */
-	size_t limit;	   /* at most 1000 */
+	size_t limit;      /* at most 1000 */
 };
 int store_cert_list(struct db *db, struct arena *a,
     const struct store_cert_query *q, struct store_cert **out, size_t *n,
@@ -177,12 +185,11 @@ struct store_revocation {
 	int64_t at;
 	const char *actor, *request_id;
 };
-int store_cert_revoke(struct writer *w, const struct store_revocation *r,
-    struct err *e) MUST_USE;
+int store_cert_revoke(
+    struct writer *w, const struct store_revocation *r, struct err *e) MUST_USE;
 
 /* Stores a profile's effective text once under its hash. */
-int store_profile_put(struct writer *w,
-    const uint8_t hash[STORE_HASH_SIZE], const char *name, const char *text,
-    struct err *e) MUST_USE;
+int store_profile_put(struct writer *w, const uint8_t hash[STORE_HASH_SIZE],
+    const char *name, const char *text, struct err *e) MUST_USE;
 
 #endif

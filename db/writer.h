@@ -5,6 +5,9 @@
  * goes through.  The writer holds a writer number (a lease row with a fencing
  * epoch, renewed while it lives) and numbers its audit rows and status
  * changes densely in commit order.  Thread-safe.
+ *
+ * UNAVAILABLE from a call that writes may also mean that the connection was
+ * lost while the transaction committed: repeating the act is safe and tells.
  */
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
@@ -23,6 +26,14 @@ struct writer;
  */
 int writer_new(const char *conninfo, const char *role, const char *node,
     struct writer **out, struct err *e) MUST_USE;
+
+/*
+ * A writer for rows whose loss in a crash of the server does no harm (used
+ * nonces): it groups in the same way but commits asynchronously and holds no
+ * writer number, so acts that are audited fail with INTERNAL.
+ */
+int writer_new_async(
+    const char *conninfo, struct writer **out, struct err *e) MUST_USE;
 
 /* Finishes what waits, gives the lease back and frees. */
 void writer_free(struct writer *w);

@@ -1,0 +1,227 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "db/db_int.h"
+#include "db/store_cert.h"
+
+#define QUERY_MAX 8192
+#define LIST_MAX 1000
+
+#define CERT_COLUMNS                                                           \
+	"SELECT c.id, c.issuer, i.name, c.serial, c.protocol, c.txn,"          \
+	" c.profile, c.profile_hash, c.principal, c.not_before, c.not_after,"  \
+	" c.subject, c.spki_sha256, c.fingerprint, c.der, c.sign_slot,"        \
+	" c.sign_seq, c.sign_head, s.status = 1, s.reason, s.revoked_at,"      \
+	" c.issued_at, (SELECT array_agg(k.type || ':' || reverse(k.rev))"     \
+	" FROM cert_name k WHERE k.cert_id = c.id)"                            \
+	" FROM cert c JOIN issuer i ON i.id = c.issuer"                        \
+	" JOIN cert_status s ON s.issuer = c.issuer AND s.serial = c.serial"
+
+/* Each text is "type:name". */
+static void
+read_names(struct arena *a, const PGresult *r, int row, struct store_cert *c)
+{
+	size_t i, n;
+	const char **texts = db_texts(a, r, row, 22, &n);
+	struct store_name *names = arena_array(a, n, sizeof(*names));
+	char *end;
+
+	for (i = 0; i < n; i++) {
+		names[i].type = (uint8_t)strtol(texts[i], &end, 10);
+		names[i].text = end + 1;
+	}
+	c->names = names;
+	c->n_names = n;
+}
+
+static void
+read_cert(struct arena *a, const PGresult *r, int row, struct store_cert *c)
+{
+	c->id = db_i8(r, row, 0);
+	c->issuer = db_i4(r, row, 1);
+	c->issuer_name = db_text(a, r, row, 2);
+	c->serial = db_bytes(a, r, row, 3);
+	c->protocol = db_text(a, r, row, 4);
+	c->txn = db_text(a, r, row, 5);
+	c->profile = db_text(a, r, row, 6);
+	db_fixed(r, row, 7, c->profile_hash, STORE_HASH_SIZE);
+	c->principal = db_text(a, r, row, 8);
+	c->not_before = db_time(r, row, 9);
+	c->not_after = db_time(r, row, 10);
+	c->subject = db_text(a, r, row, 11);
+	db_fixed(r, row, 12, c->spki_sha256, STORE_HASH_SIZE);
+	db_fixed(r, row, 13, c->fingerprint, STORE_HASH_SIZE);
+	c->der = db_bytes(a, r, row, 14);
+	c->sign_slot = (uint8_t)db_i2(r, row, 15);
+	c->sign_seq = (uint64_t)db_i8(r, row, 16);
+	db_fixed(r, row, 17, c->sign_head, STORE_HASH_SIZE);
+	c->revoked = db_bool(r, row, 18);
+	c->reason = db_i2(r, row, 19);
+	c->revoked_at = db_time(r, row, 20);
+	c->issued_at = db_time(r, row, 21);
+	read_names(a, r, row, c);
+}
+
+static int
+get_one(struct db *db, struct arena *a, const struct db_stmt *stmt,
+    const struct db_args *p, struct store_cert *out, struct err *e)
+{
+	AUTO(PGresult) r = NULL;
+
+	if (db_one(db, stmt, p, &r, "certificate", e) == -1)
+		return -1;
+	memset(out, 0, sizeof(*out));
+	read_cert(a, r, 0, out);
+	return 0;
+}
+
+int
+store_cert_get(struct db *db, struct arena *a, int64_t id,
+    struct store_cert *out, struct err *e)
+{
+	static const struct db_stmt stmt = { "cert_get",
+		CERT_COLUMNS " WHERE c.id = $1", true };
+	struct db_args p = { .n = 0 };
+
+	db_arg_i8(&p, id);
+	return get_one(db, a, &stmt, &p, out, e);
+}
+
+int
+store_cert_by_serial(struct db *db, struct arena *a, int issuer,
+    struct span serial, struct store_cert *out, struct err *e)
+{
+	static const struct db_stmt stmt = { "cert_by_serial",
+		CERT_COLUMNS " WHERE c.id = (SELECT x.cert_id"
+			     " FROM cert_status x WHERE x.issuer = $1"
+			     " AND x.serial = $2)",
+		true };
+	struct db_args p = { .n = 0 };
+
+	db_arg_i4(&p, issuer);
+	db_arg_bytes(&p, serial);
+	return get_one(db, a, &stmt, &p, out, e);
+}
+
+int
+store_cert_by_fingerprint(struct db *db, struct arena *a,
+    const uint8_t fingerprint[STORE_HASH_SIZE], struct store_cert *out,
+    struct err *e)
+{
+	static const struct db_stmt stmt = { "cert_by_fingerprint",
+		CERT_COLUMNS " WHERE c.fingerprint = $1", true };
+	struct db_args p = { .n = 0 };
+
+	db_arg_bytes(&p, span_of(fingerprint, STORE_HASH_SIZE));
+	return get_one(db, a, &stmt, &p, out, e);
+}
+
+/* A query that is being written: text and parameters. */
+struct query {
+	struct buf sql;
+	struct db_args args;
+};
+
+/* Adds a condition whose "$" at the end becomes the next parameter. */
+static void
+and_text(struct query *q, const char *condition, const char *v)
+{
+	if (v == NULL)
+		return;
+	db_arg_text(&q->args, v);
+	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
+}
+
+static void
+and_int(struct query *q, const char *condition, int64_t v)
+{
+	if (v == 0)
+		return;
+	db_arg_i8(&q->args, v);
+	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
+}
+
+static void
+and_time(struct query *q, const char *condition, int64_t v)
+{
+	if (v == 0)
+		return;
+	db_arg_time(&q->args, v);
+	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
+}
+
+/*
+ * Reversed names under a suffix lie between "moc.elpmaxe." and
+ * "moc.elpmaxe/": in ASCII the slash follows the dot.
+ */
+static void
+and_name(struct query *q, const char *name)
+{
+	if (name == NULL)
+		return;
+	if (strncmp(name, "*.", 2) != 0) {
+		and_text(q,
+		    "c.id IN (SELECT k.cert_id FROM cert_name k"
+		    " WHERE k.rev = reverse(lower(",
+		    name);
+		buf_str(&q->sql, ")))");
+		return;
+	}
+	db_arg_text(&q->args, name + 1);
+	buf_printf(&q->sql,
+	    " AND c.id IN (SELECT k.cert_id FROM cert_name k"
+	    " WHERE k.rev >= reverse(lower($%d))"
+	    " AND k.rev < reverse('/' || substr(lower($%d), 2)))",
+	    q->args.n, q->args.n);
+}
+
+static void
+build_list(struct query *q, const struct store_cert_query *s)
+{
+	size_t limit = s->limit;
+
+	buf_str(&q->sql, CERT_COLUMNS " WHERE true");
+	and_text(q, "i.name = ", s->issuer_name);
+	and_text(q, "c.profile = ", s->profile);
+	and_text(q, "c.principal = ", s->principal);
+	and_name(q, s->name);
+	and_time(q, "c.not_after < ", s->expires_before);
+	and_time(q, "c.not_after > ", s->expires_after);
+	and_int(q, "c.id < ", s->before_id);
+	if (s->serial.n > 0) {
+		db_arg_bytes(&q->args, s->serial);
+		buf_printf(&q->sql, " AND c.serial = $%d", q->args.n);
+	}
+	if (s->revoked >= 0)
+		buf_printf(&q->sql, " AND s.status = %d", s->revoked != 0);
+	if (limit == 0 || limit > LIST_MAX)
+		limit = LIST_MAX;
+	buf_printf(&q->sql, " ORDER BY c.id DESC LIMIT %zu", limit);
+	buf_u8(&q->sql, 0);
+}
+
+int
+store_cert_list(struct db *db, struct arena *a,
+    const struct store_cert_query *s, struct store_cert **out, size_t *n,
+    struct err *e)
+{
+	struct query q = { .args = { .n = 0 } };
+	AUTO(PGresult) r = NULL;
+	size_t i;
+	int rc;
+
+	buf_init(&q.sql, QUERY_MAX);
+	build_list(&q, s);
+	rc = db_query(db, (const char *)q.sql.p, &q.args, &r, e);
+	buf_clear(&q.sql);
+	if (rc == -1)
+		return -1;
+	*n = (size_t)PQntuples(r);
+	*out = arena_array(a, *n, sizeof(**out));
+	for (i = 0; i < *n; i++)
+		read_cert(a, r, (int)i, &(*out)[i]);
+	return 0;
+}

@@ -1,0 +1,381 @@
+#include "db/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "db/writer_int.h"
+
+#define LEASE_TTL_S 30
+#define LEASE_RENEW_US (10 * INT64_C(1000000))
+#define IDLE_MS 500
+
+struct writer {
+	struct db *db;
+	struct batch *batch;
+	char *role, *node; /* role NULL: asynchronous, no number */
+	struct batch_writer lease;
+	int64_t renewed_us;
+	pthread_t thread;
+	pthread_mutex_t lock; /* protects what follows */
+	pthread_cond_t work;
+	struct writer_job *head, **tail;
+	int32_t number;
+	bool stop;
+};
+
+static const struct db_stmt take_stmt = { "writer_take",
+	"SELECT taken, taken_epoch FROM writer_take($1, $2, $3)", false };
+static const struct db_stmt renew_stmt = { "writer_renew",
+	"SELECT writer_renew($1, $2, $3)", false };
+
+static void
+publish_number(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->number = w->lease.number;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static int
+take_lease(struct writer *w, struct err *e)
+{
+	AUTO(PGresult) r = NULL;
+	struct db_args a = { .n = 0 };
+
+	db_arg_text(&a, w->role);
+	db_arg_text(&a, w->node);
+	db_arg_i4(&a, LEASE_TTL_S);
+	if (db_one(w->db, &take_stmt, &a, &r, "writer number", e) == -1)
+		return -1;
+	w->lease.number = db_i4(r, 0, 0);
+	w->lease.epoch = db_i8(r, 0, 1);
+	w->renewed_us = clock_mono_us();
+	publish_number(w);
+	return 0;
+}
+
+static void
+lose_lease(struct writer *w)
+{
+	w->lease.number = 0;
+	publish_number(w);
+}
+
+/* Extends the lease to 'ttl_s' from now; 0 gives it back. */
+static int
+renew_lease(struct writer *w, int ttl_s, struct err *e)
+{
+	AUTO(PGresult) r = NULL;
+	struct db_args a = { .n = 0 };
+
+	db_arg_i4(&a, w->lease.number);
+	db_arg_i8(&a, w->lease.epoch);
+	db_arg_i4(&a, ttl_s);
+	if (db_exec(w->db, &renew_stmt, &a, &r, e) == -1)
+		return -1;
+	w->renewed_us = clock_mono_us();
+	if (!db_bool(r, 0, 0))
+		lose_lease(w);
+	return 0;
+}
+
+/* A working connection and a lease that is fresh. */
+static int
+be_ready(struct writer *w, struct err *e)
+{
+	if (db_ready(w->db, e) == -1)
+		return -1;
+	if (w->role == NULL)
+		return 0;
+	if (w->lease.number != 0 &&
+	    clock_mono_us() - w->renewed_us > LEASE_RENEW_US &&
+	    renew_lease(w, LEASE_TTL_S, e) == -1)
+		return -1;
+	if (w->lease.number == 0)
+		return take_lease(w, e);
+	return 0;
+}
+
+static int
+run_once(struct writer *w, struct writer_job *const *jobs, size_t n, bool *lost,
+    struct err *e)
+{
+	*lost = false;
+	if (be_ready(w, e) == -1)
+		return -1;
+	return batch_run(w->batch, w->db, &w->lease, jobs, n, lost, e);
+}
+
+/* As run_once, but once more under a new number when the old one is lost. */
+static int
+run_jobs(
+    struct writer *w, struct writer_job *const *jobs, size_t n, struct err *e)
+{
+	bool lost;
+
+	if (run_once(w, jobs, n, &lost, e) == 0)
+		return 0;
+	if (!lost)
+		return -1;
+	lose_lease(w);
+	return run_once(w, jobs, n, &lost, e);
+}
+
+static void
+settle(struct writer_job *j, int rc, const struct err *e)
+{
+	j->rc = rc;
+	if (rc == -1)
+		j->err = *e;
+}
+
+/*
+ * One transaction for all.  When a row makes it fail, each is tried alone, so
+ * that only the guilty one gets the error.
+ */
+static void
+write_jobs(struct writer *w, struct writer_job *const *jobs, size_t n)
+{
+	struct err e = { .kind = ERR_NONE };
+	size_t i;
+	int rc;
+
+	rc = run_jobs(w, jobs, n, &e);
+	if (rc == 0 || e.kind == ERR_UNAVAILABLE || n == 1) {
+		for (i = 0; i < n; i++)
+			settle(jobs[i], rc, &e);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		rc = run_jobs(w, &jobs[i], 1, &e);
+		settle(jobs[i], rc, &e);
+	}
+}
+
+/* Takes what waits; waits a little when nothing does.  0: nothing came. */
+static size_t
+next_jobs(struct writer *w, struct writer_job **jobs, bool *stop)
+{
+	struct timespec until;
+	size_t n = 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	if (w->head == NULL && !w->stop) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += IDLE_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		(void)pthread_cond_timedwait(&w->work, &w->lock, &until);
+	}
+	while (w->head != NULL && n < BATCH_MAX) {
+		jobs[n++] = w->head;
+		w->head = w->head->next;
+	}
+	if (w->head == NULL)
+		w->tail = &w->head;
+	*stop = w->stop;
+	(void)pthread_mutex_unlock(&w->lock);
+	return n;
+}
+
+static void
+wake(struct writer_job *const *jobs, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		(void)sem_post(&jobs[i]->done);
+}
+
+static void *
+writer_main(void *arg)
+{
+	struct writer *w = arg;
+	struct writer_job *jobs[BATCH_MAX];
+	struct err e;
+	bool stop;
+	size_t n;
+
+	do {
+		n = next_jobs(w, jobs, &stop);
+		if (n > 0) {
+			write_jobs(w, jobs, n);
+			wake(jobs, n);
+		} else if (!stop) {
+			(void)be_ready(w, &e); /* the next call says why */
+		}
+	} while (n > 0 || !stop);
+	if (w->lease.number != 0 && db_pg(w->db) != NULL)
+		(void)renew_lease(w, 0, &e);
+	return NULL;
+}
+
+static void
+init_sync(struct writer *w)
+{
+	pthread_condattr_t attr;
+
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&w->work, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+static void
+release(struct writer *w)
+{
+	(void)pthread_cond_destroy(&w->work);
+	(void)pthread_mutex_destroy(&w->lock);
+	batch_free(w->batch);
+	db_free(w->db);
+	free(w->role);
+	free(w->node);
+	free(w);
+}
+
+static int
+start(const char *conninfo, const char *role, const char *node,
+    struct writer **out, struct err *e)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		abort();
+	w->db = db_new(conninfo, role == NULL ? "async writer" : node);
+	w->batch = batch_new();
+	w->tail = &w->head;
+	if (role == NULL) {
+		db_session(w->db, "SET synchronous_commit = off");
+	} else {
+		w->role = strdup(role);
+		w->node = strdup(node);
+	}
+	init_sync(w);
+	if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
+		release(w);
+		return err_set(e, ERR_INTERNAL, "no thread for the writer");
+	}
+	*out = w;
+	return 0;
+}
+
+int
+writer_new(const char *conninfo, const char *role, const char *node,
+    struct writer **out, struct err *e)
+{
+	return start(conninfo, role, node, out, e);
+}
+
+int
+writer_new_async(const char *conninfo, struct writer **out, struct err *e)
+{
+	return start(conninfo, NULL, NULL, out, e);
+}
+
+void
+writer_free(struct writer *w)
+{
+	if (w == NULL)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->thread, NULL);
+	release(w);
+}
+
+int
+writer_number(struct writer *w, uint16_t *number, struct err *e)
+{
+	int32_t held;
+
+	(void)pthread_mutex_lock(&w->lock);
+	held = w->number;
+	(void)pthread_mutex_unlock(&w->lock);
+	if (held == 0)
+		return err_set(e, ERR_UNAVAILABLE, "no writer number is held");
+	*number = (uint16_t)held;
+	return 0;
+}
+
+static struct writer_val *
+next_col(struct writer_row *r)
+{
+	if (r->n == WRITER_COLS_MAX)
+		abort();
+	return &r->cols[r->n++];
+}
+
+void
+writer_int(struct writer_row *r, int64_t v)
+{
+	next_col(r)->i = v;
+}
+
+void
+writer_bytes(struct writer_row *r, struct span v)
+{
+	next_col(r)->s = v;
+}
+
+void
+writer_text(struct writer_row *r, const char *v)
+{
+	struct writer_val *col = next_col(r);
+
+	col->null = v == NULL;
+	col->s = span_str(v);
+}
+
+void
+writer_null(struct writer_row *r)
+{
+	next_col(r)->null = true;
+}
+
+static void
+submit_and_wait(struct writer *w, struct writer_job *j)
+{
+	(void)sem_init(&j->done, 0, 0);
+	(void)pthread_mutex_lock(&w->lock);
+	*w->tail = j;
+	w->tail = &j->next;
+	(void)pthread_cond_signal(&w->work);
+	(void)pthread_mutex_unlock(&w->lock);
+	while (sem_wait(&j->done) == -1 && errno == EINTR)
+		continue;
+	(void)sem_destroy(&j->done);
+}
+
+int
+writer_do(
+    struct writer *w, const struct writer_row *r, int64_t *value, struct err *e)
+{
+	struct writer_job j = { .row = r };
+
+	if ((size_t)r->n != strlen(r->stmt->cols))
+		return err_set(e, ERR_INTERNAL,
+		    "statement \"%s\" has %zu "
+		    "columns, not %d",
+		    r->stmt->db.name, strlen(r->stmt->cols), r->n);
+	if (w->role == NULL && !r->stmt->unnumbered)
+		return err_set(e, ERR_INTERNAL,
+		    "statement \"%s\" needs a "
+		    "writer number",
+		    r->stmt->db.name);
+	submit_and_wait(w, &j);
+	if (j.rc == -1)
+		return err_set(e, j.err.kind, "%s", j.err.text);
+	if (value != NULL)
+		*value = j.value;
+	if (j.answered && j.code == WRITER_OK)
+		return 0;
+	if (j.answered && j.code == WRITER_NOT_FOUND)
+		return err_set(e, ERR_NOT_FOUND, "no such row");
+	return err_set(e, ERR_CONFLICT, "the row exists already");
+}
