@@ -202,7 +202,8 @@ on_event(struct parse *p, const yaml_event_t *ev)
 		return on_open(p, ev);
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
-		p->open = p->open->parent;
+		if (p->open != NULL)
+			p->open = p->open->parent;
 		p->depth--;
 		return 0;
 	default:

@@ -32,15 +32,18 @@ resolve(const struct http_listener *l, struct addrinfo **out, struct err *e)
 static int
 bound_port(int fd, uint16_t *port, struct err *e)
 {
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof(ss);
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} u = { 0 };
+	socklen_t n = sizeof(u);
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0)
+	if (getsockname(fd, &u.sa, &n) != 0)
 		return err_set(
 		    e, ERR_INTERNAL, "getsockname: %s", strerror(errno));
-	*port = ss.ss_family == AF_INET6
-		    ? ntohs(((struct sockaddr_in6 *)&ss)->sin6_port)
-		    : ntohs(((struct sockaddr_in *)&ss)->sin_port);
+	*port =
+	    ntohs(u.sa.sa_family == AF_INET6 ? u.in6.sin6_port : u.in.sin_port);
 	return 0;
 }
 

@@ -218,6 +218,7 @@ hand_over(struct live *l)
 }
 
 enum MHD_Result
+/* NOLINTNEXTLINE(readability-function-size): the type is libmicrohttpd's */
 http_on_request(void *cls, struct MHD_Connection *c, const char *url,
     const char *method, const char *version, const char *data,
     size_t *data_size, void **con_cls)

@@ -163,6 +163,7 @@ http_tls_set(struct http_tls *t, const char *chain_pem, const char *key_pem,
  * in a handshake of libmicrohttpd that is ours.  A client without one is fine.
  */
 static int
+/* NOLINTNEXTLINE(readability-function-size): the type is GnuTLS's */
 on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
     gnutls_pcert_st **chain, unsigned *n, gnutls_ocsp_data_st **ocsp,
     unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)

@@ -82,49 +82,6 @@ object_is(const ASN1_OBJECT *o, const char *dotted)
 }
 
 static int
-san_from(struct arena *a, const struct tosign_general_name *in,
-    struct request_san *out, struct err *e)
-{
-	out->type = in->tag;
-	if (in->tag == TOSIGN_GN_OTHER &&
-	    (!tosign_oid_is(in->oid, OID_UPN) || in->other_tag != 0x0c))
-		return err_set(e, ERR_REFUSED, "otherName %s is not supported",
-		    tosign_oid_text(a, in->oid));
-	if (in->tag == TOSIGN_GN_IP) {
-		out->ip = span_dup(a, in->value);
-	} else {
-		if (memchr(in->value.p, 0, in->value.n) != NULL)
-			return err_set(e, ERR_MALFORMED,
-			    "subject alternative name has a NUL octet");
-		out->text = arena_memdup(a, in->value.p, in->value.n);
-	}
-	return request_san_check(a, out, e);
-}
-
-static int
-read_sans(
-    struct arena *a, struct span der, struct request_want *out, struct err *e)
-{
-	struct tosign_general_name *names;
-	size_t n, i;
-
-	if (tosign_general_names_parse(a, der, &names, &n, e) == -1)
-		return -1;
-	if (n > REQUEST_SANS_MAX)
-		return err_set(e, ERR_REFUSED,
-		    "request has %zu alternative names, at most %d are allowed",
-		    n, REQUEST_SANS_MAX);
-	out->sans = arena_array(a, n, sizeof(*out->sans));
-	for (i = 0; i < n; i++) {
-		if (san_from(a, &names[i], &out->sans[i], e) == -1)
-			return -1;
-	}
-	out->n_sans = n;
-	request_sans_dedup(out);
-	return 0;
-}
-
-static int
 read_ext(struct arena *a, const struct csr_ext *ext, struct request_want *out,
     struct err *e)
 {
@@ -136,7 +93,7 @@ read_ext(struct arena *a, const struct csr_ext *ext, struct request_want *out,
 		if (out->n_sans != 0)
 			return err_set(e, ERR_MALFORMED,
 			    "request has subjectAltName twice");
-		return read_sans(a, value, out, e);
+		return request_sans_decode(a, value, out, e);
 	}
 	if (object_is(ext->oid, OID_TLS_FEATURE)) {
 		if (!span_eq(value, span_of(staple, sizeof(staple))))

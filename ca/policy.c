@@ -322,27 +322,38 @@ san_index(enum tosign_gn type)
 	}
 }
 
+int
+policy_san_check(
+    const struct profile *p, const struct request_san *san, struct err *e)
+{
+	const struct profile_san *rule = &p->san[san_index(san->type)];
+	const char *word = request_san_word(san->type);
+
+	if (!rule->allowed)
+		return err_set(e, ERR_REFUSED,
+		    "does not allow alternative names of type %s", word);
+	if (san->type == TOSIGN_GN_DNS && san->text[0] == '*' &&
+	    !rule->wildcard)
+		return err_set(e, ERR_REFUSED,
+		    "does not allow the wildcard name \"%s\"", san->text);
+	if (!san_matches(rule, san))
+		return err_set(e, ERR_REFUSED,
+		    "does not allow the %s name \"%s\"", word, san->text);
+	return 0;
+}
+
 static int
 check_san(struct judge *j, const struct request_san *san, unsigned *seen)
 {
 	int index = san_index(san->type);
-	const struct profile_san *rule = &j->profile->san[index];
-	const char *word = request_san_word(san->type);
+	unsigned max = j->profile->san[index].max;
 
-	if (!rule->allowed)
+	if (policy_san_check(j->profile, san, j->err) == -1)
+		return -1;
+	if (++seen[index] > max)
 		return err_set(j->err, ERR_REFUSED,
-		    "does not allow alternative names of type %s", word);
-	if (++seen[index] > rule->max)
-		return err_set(j->err, ERR_REFUSED,
-		    "allows at most %u alternative names of type %s", rule->max,
-		    word);
-	if (san->type == TOSIGN_GN_DNS && san->text[0] == '*' &&
-	    !rule->wildcard)
-		return err_set(j->err, ERR_REFUSED,
-		    "does not allow the wildcard name \"%s\"", san->text);
-	if (!san_matches(rule, san))
-		return err_set(j->err, ERR_REFUSED,
-		    "does not allow the %s name \"%s\"", word, san->text);
+		    "allows at most %u alternative names of type %s", max,
+		    request_san_word(san->type));
 	return 0;
 }
 

@@ -61,6 +61,13 @@ void policy_note(struct arena *a, struct policy_trail *trail, const char *rule,
     bool ok, const char *text);
 
 /*
+ * Whether the profile allows this alternative name at all: type, wildcard,
+ * pattern or range.  REFUSED otherwise.
+ */
+int policy_san_check(const struct profile *p, const struct request_san *san,
+    struct err *e) MUST_USE;
+
+/*
  * Whether a DNS name (or wildcard name) matches: "a.test" itself, "*.test"
  * one label below, "**.test" any number below, "**" everything.
  */

@@ -82,6 +82,13 @@ int request_dns_check(const char *name, bool wildcard, struct err *e) MUST_USE;
 /* Whether two entries name the same thing. */
 bool request_san_eq(const struct request_san *x, const struct request_san *y);
 
+/*
+ * Decodes a subjectAltName value into 'out->sans', checked, normalised and
+ * without repetitions.  REFUSED: a type that is not supported, or too many.
+ */
+int request_sans_decode(struct arena *a, struct span der,
+    struct request_want *out, struct err *e) MUST_USE;
+
 /* Drops repeated entries. */
 void request_sans_dedup(struct request_want *w);
 

@@ -107,9 +107,8 @@ make_account(struct acme_req *r, struct store_account *acc)
 	if (store_account_new(r->w->ctx->writer, acc, &e) == 0)
 		return reply_account(r, 201, acc);
 	/* the same key at the same time: the other one made it */
-	if (e.kind == ERR_CONFLICT &&
-	    store_account_by_key(r->w->ctx->db, r->a, acc->thumbprint, acc,
-		&e) == 0)
+	if (e.kind == ERR_CONFLICT && store_account_by_key(r->w->ctx->db, r->a,
+					  acc->thumbprint, acc, &e) == 0)
 		return reply_account(r, 200, acc);
 	return acme_fail_err(r, &e);
 }
@@ -129,8 +128,8 @@ acme_new_account(struct acme_req *r)
 	if (store_account_by_key(
 		r->w->ctx->db, r->a, acc.thumbprint, &acc, &e) == 0) {
 		if (acc.status != STORE_ACCOUNT_VALID)
-			return acme_fail(r, PROBLEM_UNAUTHORIZED,
-			    "account is deactivated");
+			return acme_fail(
+			    r, PROBLEM_UNAUTHORIZED, "account is deactivated");
 		return reply_account(r, 200, &acc);
 	}
 	if (e.kind != ERR_NOT_FOUND)
@@ -165,8 +164,8 @@ acme_account(struct acme_req *r)
 	if (jsonio_string(r->a, r->payload, "status", &status, &e) == -1)
 		return acme_fail_err(r, &e);
 	if (status != NULL && strcmp(status, "deactivated") == 0) {
-		if (store_account_deactivate(
-			r->w->ctx->writer, acc->id, &e) == -1)
+		if (store_account_deactivate(r->w->ctx->writer, acc->id, &e) ==
+		    -1)
 			return acme_fail_err(r, &e);
 		acc->status = STORE_ACCOUNT_DEACTIVATED;
 		return reply_account(r, 200, acc);
@@ -174,8 +173,8 @@ acme_account(struct acme_req *r)
 	if (json_object_get(r->payload, "contact") != NULL) {
 		if (read_contact(r, &acc->contact) == -1)
 			return -1;
-		if (store_account_contact(r->w->ctx->writer, acc->id,
-			acc->contact, &e) == -1)
+		if (store_account_contact(
+			r->w->ctx->writer, acc->id, acc->contact, &e) == -1)
 			return acme_fail_err(r, &e);
 	}
 	return reply_account(r, 200, acc);

@@ -98,8 +98,8 @@ acme_location(struct acme_req *r, const char *url)
 void
 acme_link(struct acme_req *r, const char *url, const char *rel)
 {
-	http_header_add(r->reply, "Link",
-	    arena_printf(r->a, "<%s>;rel=\"%s\"", url, rel));
+	http_header_add(
+	    r->reply, "Link", arena_printf(r->a, "<%s>;rel=\"%s\"", url, rel));
 }
 
 void
@@ -117,8 +117,7 @@ acme_new_id(struct acme_req *r, const char **out)
 	uint8_t raw[ACME_ID_SIZE];
 
 	if (RAND_bytes(raw, sizeof(raw)) != 1)
-		return acme_fail(
-		    r, PROBLEM_SERVER_INTERNAL, "no random bytes");
+		return acme_fail(r, PROBLEM_SERVER_INTERNAL, "no random bytes");
 	*out = b64url_encode(r->a, span_of(raw, sizeof(raw)));
 	return 0;
 }
@@ -206,8 +205,7 @@ parse_payload(struct acme_req *r, json_t **out)
 	if (r->jws.payload.n == 0)
 		return 0;
 	if (jsonio_parse(r->jws.payload, out, &e) == -1)
-		return acme_fail(
-		    r, PROBLEM_MALFORMED, "payload: %s", e.text);
+		return acme_fail(r, PROBLEM_MALFORMED, "payload: %s", e.text);
 	r->payload = *out;
 	return 0;
 }
@@ -236,7 +234,7 @@ serve(struct acme_req *r)
 {
 	const struct route *route = find_route(r);
 	bool get = strcmp(r->http->method, "GET") == 0 ||
-	    strcmp(r->http->method, "HEAD") == 0;
+		   strcmp(r->http->method, "HEAD") == 0;
 
 	if (route == NULL)
 		return acme_fail(r, PROBLEM_NOT_FOUND, "no such resource");
@@ -269,8 +267,7 @@ reply_problem(struct acme_req *r)
 static void
 common_headers(struct acme_req *r)
 {
-	bool is_directory =
-	    strcmp(r->http->path, ACME_PREFIX "directory") == 0;
+	bool is_directory = strcmp(r->http->path, ACME_PREFIX "directory") == 0;
 	const char *nonce;
 	struct err e;
 
@@ -300,8 +297,8 @@ void
 acme_shape(const struct http_request *req, struct http_reply *reply)
 {
 	struct problem p = { .type = PROBLEM_MALFORMED,
-		.detail = arena_memdup(
-		    req->arena, reply->body.p, reply->body.n) };
+		.detail =
+		    arena_memdup(req->arena, reply->body.p, reply->body.n) };
 
 	if (reply->status == 413)
 		p.type = PROBLEM_TOO_LARGE;

@@ -24,7 +24,7 @@ struct acme_conf {
 /* One worker. */
 struct acme_worker {
 	const struct acme_conf *conf;
-	struct ctx *ctx;	     /* its arena is set for each request */
+	struct ctx *ctx;             /* its arena is set for each request */
 	struct writer *nonce_writer; /* asynchronous commits */
 };
 

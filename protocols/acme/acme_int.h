@@ -21,18 +21,18 @@ struct acme_req {
 	const struct http_request *http;
 	struct http_reply *reply;
 	struct arena *a;
-	const char *id;	   /* the variable part of the path, or NULL */
+	const char *id; /* the variable part of the path, or NULL */
 	struct jws jws;
-	struct jwk key;	   /* that signed: the account's, or the jwk */
-	bool has_account;  /* 'account' is filled in (kid) */
+	struct jwk key;   /* that signed: the account's, or the jwk */
+	bool has_account; /* 'account' is filled in (kid) */
 	struct store_account account;
 	const json_t *payload; /* NULL: POST-as-GET */
 	struct problem problem;
 };
 
 /* Fails the request with a problem; returns -1. */
-int acme_fail(struct acme_req *r, enum problem_type type, const char *fmt,
-    ...) PRINTF_LIKE(3, 4);
+int acme_fail(struct acme_req *r, enum problem_type type, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 /* Fails with what the pipeline or a store said; returns -1. */
 int acme_fail_err(struct acme_req *r, const struct err *e);

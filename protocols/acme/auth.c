@@ -22,8 +22,8 @@ check_transport(struct acme_req *r)
 static int
 check_header(struct acme_req *r)
 {
-	const char *url = arena_printf(r->a, "%s%s",
-	    r->w->conf->settings->public_url, r->http->path);
+	const char *url = arena_printf(
+	    r->a, "%s%s", r->w->conf->settings->public_url, r->http->path);
 
 	if (!jws_alg_known(r->jws.alg)) {
 		r->problem.with_algorithms = true;
@@ -37,16 +37,15 @@ check_header(struct acme_req *r)
 }
 
 static int
-check_nonce(
-    struct acme_req *r, uint8_t id[NONCE_ID_SIZE], int64_t *expires)
+check_nonce(struct acme_req *r, uint8_t id[NONCE_ID_SIZE], int64_t *expires)
 {
 	struct err e;
 
 	if (r->jws.nonce == NULL)
-		return acme_fail(r, PROBLEM_BAD_NONCE,
-		    "protected header has no nonce");
-	if (nonce_check(&r->w->conf->nonce_key, r->a, r->jws.nonce, id,
-		expires, &e) == 0)
+		return acme_fail(
+		    r, PROBLEM_BAD_NONCE, "protected header has no nonce");
+	if (nonce_check(&r->w->conf->nonce_key, r->a, r->jws.nonce, id, expires,
+		&e) == 0)
 		return 0;
 	return acme_fail(r,
 	    e.kind == ERR_MALFORMED ? PROBLEM_MALFORMED : PROBLEM_BAD_NONCE,
@@ -76,8 +75,8 @@ load_account(struct acme_req *r)
 	if (strncmp(r->jws.kid, prefix, n) != 0)
 		return acme_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
 		    "\"kid\" is not an account URL of this server");
-	if (store_account_get(r->w->ctx->db, r->a, r->jws.kid + n,
-		&r->account, &e) == -1) {
+	if (store_account_get(
+		r->w->ctx->db, r->a, r->jws.kid + n, &r->account, &e) == -1) {
 		if (e.kind == ERR_NOT_FOUND)
 			return acme_fail(r, PROBLEM_ACCOUNT_DOES_NOT_EXIST,
 			    "there is no such account");

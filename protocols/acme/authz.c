@@ -29,8 +29,8 @@ challenge_json(struct acme_req *r, const struct store_challenge *c)
 	    challenge_words[c->status], "token", c->token);
 
 	if (c->status == STORE_CHALLENGE_VALID)
-		(void)json_object_set_new(o, "validated",
-		    json_string(acme_time(r, c->validated_at)));
+		(void)json_object_set_new(
+		    o, "validated", json_string(acme_time(r, c->validated_at)));
 	if (c->error_type != NULL)
 		(void)json_object_set_new(o, "error",
 		    json_pack("{s:s, s:s}", "type",
@@ -44,8 +44,8 @@ static int
 check_owner(struct acme_req *r, const struct store_authz *az)
 {
 	if (strcmp(az->account, r->account.id) != 0)
-		return acme_fail(r, PROBLEM_FORBIDDEN,
-		    "this belongs to another account");
+		return acme_fail(
+		    r, PROBLEM_FORBIDDEN, "this belongs to another account");
 	return 0;
 }
 
@@ -106,22 +106,21 @@ acme_authz(struct acme_req *r)
 	return reply_authz(r, &az);
 }
 
-static struct store_challenge *
+static const struct store_challenge *
 find_challenge(const struct store_authz *az, const char *id)
 {
 	size_t i;
 
 	for (i = 0; i < az->n_challenges; i++) {
 		if (strcmp(az->challenges[i].id, id) == 0)
-			return (struct store_challenge *)(uintptr_t)&az
-			    ->challenges[i];
+			return &az->challenges[i];
 	}
 	return NULL;
 }
 
 static int
-respond(struct acme_req *r, const struct store_authz *az,
-    struct store_challenge *c)
+respond(
+    struct acme_req *r, const struct store_authz *az, struct store_challenge *c)
 {
 	struct err e;
 
@@ -141,27 +140,28 @@ respond(struct acme_req *r, const struct store_authz *az,
 int
 acme_challenge(struct acme_req *r)
 {
-	struct store_challenge *c;
+	const struct store_challenge *found;
+	struct store_challenge c;
 	struct store_authz az;
 	struct err e;
 
-	if (store_authz_by_challenge(r->w->ctx->db, r->a, r->id, &az, &e) ==
-	    -1)
+	if (store_authz_by_challenge(r->w->ctx->db, r->a, r->id, &az, &e) == -1)
 		return acme_fail_err(r, &e);
 	if (check_owner(r, &az) == -1)
 		return -1;
-	c = find_challenge(&az, r->id);
-	if (c == NULL)
+	found = find_challenge(&az, r->id);
+	if (found == NULL)
 		return acme_fail(r, PROBLEM_NOT_FOUND, "no such challenge");
+	c = *found;
 	if (az.status == STORE_AUTHZ_EXPIRED && r->payload != NULL)
 		return acme_fail(
 		    r, PROBLEM_MALFORMED, "the authorization has expired");
-	if (r->payload != NULL && respond(r, &az, c) == -1)
+	if (r->payload != NULL && respond(r, &az, &c) == -1)
 		return -1;
 	/* certbot refuses an answer without this link */
 	acme_link(r, acme_url(r, "authz", az.id), "up");
-	if (c->status == STORE_CHALLENGE_PROCESSING)
+	if (c.status == STORE_CHALLENGE_PROCESSING)
 		http_header_add(r->reply, "Retry-After", RETRY_AFTER_S);
-	acme_reply_json(r, 200, challenge_json(r, c));
+	acme_reply_json(r, 200, challenge_json(r, &c));
 	return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/sha.h>
 
 #include "base/b64.h"
@@ -10,6 +12,13 @@
 #include "ca/oid.h"
 #include "ca/pubkey.h"
 #include "protocols/acme/jsonio.h"
+
+AUTO_DEFINE(BIGNUM, BN_free);
+
+/* RFC 7638 3.2: required members in order, no white space. */
+#define EC_JSON "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}"
+#define RSA_JSON "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}"
+#define OKP_JSON "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}"
 
 /* RFC 7518 3.1, RFC 8037 3.1; 'octets' of each of r and s for ECDSA. */
 static const struct alg {
@@ -123,9 +132,7 @@ parse_ec(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 	buf_span(b, y);
 	der_end(b, bits);
 	der_end(b, spki);
-	out->json = arena_printf(a,
-	    "{\"crv\":\"%s\",\"kty\":\"EC\",\"x\":\"%s\",\"y\":\"%s\"}", crv,
-	    x_text, y_text);
+	out->json = arena_printf(a, EC_JSON, crv, x_text, y_text);
 	return 0;
 }
 
@@ -174,15 +181,22 @@ parse_okp(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 	begin_spki(b, &spki, OID_ED25519, NULL);
 	der_bits(b, x);
 	der_end(b, spki);
-	out->json = arena_printf(
-	    a, "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", x_text);
+	out->json = arena_printf(a, OKP_JSON, x_text);
 	return 0;
+}
+
+static void
+set_thumbprint(struct arena *a, struct jwk *k)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+
+	(void)SHA256((const uint8_t *)k->json, strlen(k->json), digest);
+	k->thumbprint = b64url_encode(a, span_of(digest, sizeof(digest)));
 }
 
 int
 jwk_parse(struct arena *a, const json_t *v, struct jwk *out, struct err *e)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
 	struct pubkey key;
 	const char *kty;
 	AUTO_BUF b;
@@ -209,8 +223,49 @@ jwk_parse(struct arena *a, const json_t *v, struct jwk *out, struct err *e)
 	if (pubkey_open(out->spki, &key, e) == -1)
 		return -1;
 	pubkey_clear(&key);
-	(void)SHA256((const uint8_t *)out->json, strlen(out->json), digest);
-	out->thumbprint = b64url_encode(a, span_of(digest, sizeof(digest)));
+	set_thumbprint(a, out);
+	return 0;
+}
+
+/* base64url of a big number of the key, without leading zeros. */
+static const char *
+number(struct arena *a, const EVP_PKEY *key, const char *name)
+{
+	AUTO(BIGNUM) n = NULL;
+	uint8_t *octets;
+	int size;
+
+	if (EVP_PKEY_get_bn_param(key, name, &n) != 1)
+		return "";
+	size = BN_num_bytes(n);
+	octets = arena_alloc(a, (size_t)size);
+	(void)BN_bn2bin(n, octets);
+	return b64url_encode(a, span_of(octets, (size_t)size));
+}
+
+int
+jwk_from_spki(struct arena *a, struct span spki, struct jwk *out, struct err *e)
+{
+	struct span bits;
+	struct pubkey key;
+
+	if (pubkey_open(spki, &key, e) == -1)
+		return -1;
+	out->spki = spki;
+	bits = key.octets;
+	if (key.type == PUBKEY_RSA)
+		out->json = arena_printf(a, RSA_JSON,
+		    number(a, key.key, OSSL_PKEY_PARAM_RSA_E),
+		    number(a, key.key, OSSL_PKEY_PARAM_RSA_N));
+	else if (key.type == PUBKEY_EC)
+		out->json = arena_printf(a, EC_JSON, key.name,
+		    b64url_encode(a, span_of(bits.p + 1, bits.n / 2)),
+		    b64url_encode(
+			a, span_of(bits.p + 1 + bits.n / 2, bits.n / 2)));
+	else
+		out->json = arena_printf(a, OKP_JSON, b64url_encode(a, bits));
+	pubkey_clear(&key);
+	set_thumbprint(a, out);
 	return 0;
 }
 

@@ -60,4 +60,8 @@ int jwk_parse(
 int jwk_parse_text(
     struct arena *a, const char *text, struct jwk *out, struct err *e) MUST_USE;
 
+/* The key of a SubjectPublicKeyInfo; BAD_KEY as pubkey_open. */
+int jwk_from_spki(
+    struct arena *a, struct span spki, struct jwk *out, struct err *e) MUST_USE;
+
 #endif

@@ -18,206 +18,69 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
 #include "base/http.h"
-#include "selfsigned.h"
-
-#define BODY_MAX 1000
-
-static sem_t entered, gate;
-static atomic_int shaped;
-
-static void
-handle(void *worker, const struct http_request *r, struct http_reply *reply)
-{
-	const char *text;
-
-	(void)worker;
-	if (strcmp(r->path, "/wait") == 0) {
-		sem_post(&entered);
-		sem_wait(&gate);
-	}
-	reply->status = strcmp(r->path, "/zero") == 0 ? 0 : 200;
-	reply->content_type = "text/plain";
-	text = arena_printf(r->arena, "%s|%s|%s|%s|%s|%s|%s|%d|%zu|%zu|%s",
-	    r->method, r->path, r->query == NULL ? "-" : r->query,
-	    r->content_type == NULL ? "-" : r->content_type,
-	    r->authorization == NULL ? "-" : r->authorization,
-	    r->user_agent == NULL ? "-" : r->user_agent, r->peer, r->tls,
-	    r->body.n, r->client_cert.n, r->id);
-	reply->body = span_str(text);
-	http_header_add(reply, "X-Id",
-	    strcmp(r->path, "/inject") == 0 ? "a\r\nb: c" : r->id);
-}
-
-static void
-shape(const struct http_request *r, struct http_reply *reply)
-{
-	atomic_fetch_add(&shaped, 1);
-	reply->content_type = "application/problem+json";
-	reply->body =
-	    span_str(arena_printf(r->arena, "{\"status\":%d}", reply->status));
-}
-
-static struct http_server *
-start(bool tls, size_t workers, size_t queue, unsigned per_address)
-{
-	struct http_listener l = { "127.0.0.1", 0, tls };
-	struct http_conf conf = {
-		.listeners = &l,
-		.n_listeners = 1,
-		.workers = workers,
-		.queue = queue,
-		.body_max = BODY_MAX,
-		.connections = 100,
-		.per_address = per_address,
-		.timeout_s = 5,
-		.handle = handle,
-		.shape = shape,
-	};
-	struct http_server *s;
-	struct err e;
-
-	if (http_server_new(&conf, &s, &e) != 0)
-		fail_msg("%s", e.text);
-	return s;
-}
-
-struct answer {
-	CURLcode rc;
-	long status;
-	char body[2000], headers[2000];
-	size_t body_n, headers_n;
-};
-
-static size_t
-keep(char *to, size_t *n, size_t max, const char *p, size_t len)
-{
-	size_t room = max - 1 - *n;
-
-	memcpy(to + *n, p, len < room ? len : room);
-	*n += len < room ? len : room;
-	return len;
-}
-
-static size_t
-on_body(char *p, size_t size, size_t n, void *arg)
-{
-	struct answer *a = arg;
-
-	return keep(a->body, &a->body_n, sizeof(a->body), p, size * n);
-}
-
-static size_t
-on_header(char *p, size_t size, size_t n, void *arg)
-{
-	struct answer *a = arg;
-
-	return keep(a->headers, &a->headers_n, sizeof(a->headers), p, size * n);
-}
-
-static CURL *
-client(struct http_server *s, bool tls, const char *path, struct answer *a)
-{
-	CURL *c = curl_easy_init();
-	char url[300];
-
-	memset(a, 0, sizeof(*a));
-	(void)snprintf(url, sizeof(url), "%s://127.0.0.1:%u%s",
-	    tls ? "https" : "http", http_server_port(s, 0), path);
-	curl_easy_setopt(c, CURLOPT_URL, url);
-	curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT, 20L);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, a);
-	return c;
-}
-
-static void
-run(CURL *c, struct answer *a)
-{
-	a->rc = curl_easy_perform(c);
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &a->status);
-	curl_easy_cleanup(c);
-}
-
-static void
-get(struct http_server *s, const char *path, struct answer *a)
-{
-	run(client(s, false, path, a), a);
-}
-
-static void
-assert_starts(const char *text, const char *start_of)
-{
-	if (strncmp(text, start_of, strlen(start_of)) != 0)
-		fail_msg("\"%s\" does not start with \"%s\"", text, start_of);
-}
+#include "http_fixture.h"
 
 static void
 test_request_fields(void **state)
 {
-	struct http_server *s = start(false, 2, 10, 50);
+	struct http_server *s = fixture_server(false, 2, 10, 50);
 	struct curl_slist *h = NULL;
 	struct answer a;
 	CURL *c;
 
 	(void)state;
-	get(s, "/a%2Fb/../c?x=%31&y", &a);
+	fixture_get(s, "/a%2Fb/../c?x=%31&y", &a);
 	assert_int_equal(a.status, 200);
-	assert_starts(a.body, "GET|/a%2Fb/../c|x=%31&y|-|-|-|127.0.0.1|0|0|0|");
+	fixture_starts(
+	    a.body, "GET|/a%2Fb/../c|x=%31&y|-|-|-|127.0.0.1|0|0|0|");
 	assert_int_equal(
 	    strspn(strrchr(a.body, '|') + 1, "0123456789abcdef"), 16);
 	assert_non_null(strstr(a.headers, "X-Id: "));
-	c = client(s, false, "/", &a);
+	c = fixture_client(s, false, "/", &a);
 	h = curl_slist_append(h, "Content-Type: application/x");
 	h = curl_slist_append(h, "Authorization: Basic eA==");
 	h = curl_slist_append(h, "Expect: 100-continue");
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "agent/1");
 	curl_easy_setopt(c, CURLOPT_POSTFIELDS, "0123456789");
-	run(c, &a);
+	fixture_run(c, &a);
 	curl_slist_free_all(h);
-	assert_starts(a.headers, "HTTP/1.1 100 Continue");
-	assert_starts(a.body, "POST|/|-|application/x|Basic eA==|agent/1|"
-			      "127.0.0.1|0|10|0|");
+	fixture_starts(a.headers, "HTTP/1.1 100 Continue");
+	fixture_starts(a.body, "POST|/|-|application/x|Basic eA==|agent/1|"
+			       "127.0.0.1|0|10|0|");
 	http_server_free(s);
 }
 
 static void
 test_absolute_target(void **state)
 {
-	struct http_server *s = start(false, 1, 10, 50);
+	struct http_server *s = fixture_server(false, 1, 10, 50);
 	struct answer a;
 	CURL *c;
 
 	(void)state;
-	c = client(s, false, "/", &a);
+	c = fixture_client(s, false, "/", &a);
 	curl_easy_setopt(c, CURLOPT_REQUEST_TARGET, "http://other:80/p/q?r");
-	run(c, &a);
-	assert_starts(a.body, "GET|/p/q|r|");
-	c = client(s, false, "/", &a);
+	fixture_run(c, &a);
+	fixture_starts(a.body, "GET|/p/q|r|");
+	c = fixture_client(s, false, "/", &a);
 	curl_easy_setopt(c, CURLOPT_REQUEST_TARGET, "HTTP://other");
-	run(c, &a);
-	assert_starts(a.body, "GET|/|-|");
+	fixture_run(c, &a);
+	fixture_starts(a.body, "GET|/|-|");
 	http_server_free(s);
 }
 
 static void
 test_head(void **state)
 {
-	struct http_server *s = start(false, 1, 10, 50);
+	struct http_server *s = fixture_server(false, 1, 10, 50);
 	struct answer a;
-	CURL *c = client(s, false, "/h", &a);
+	CURL *c = fixture_client(s, false, "/h", &a);
 
 	(void)state;
 	curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-	run(c, &a);
+	fixture_run(c, &a);
 	assert_int_equal(a.status, 200);
 	assert_int_equal(a.body_n, 0);
 	assert_non_null(strstr(a.headers, "Content-Length: "));
@@ -228,13 +91,13 @@ test_head(void **state)
 static void
 test_wrong_replies_are_500(void **state)
 {
-	struct http_server *s = start(false, 1, 10, 50);
+	struct http_server *s = fixture_server(false, 1, 10, 50);
 	struct answer a;
 
 	(void)state;
-	get(s, "/zero", &a);
+	fixture_get(s, "/zero", &a);
 	assert_int_equal(a.status, 500);
-	get(s, "/inject", &a);
+	fixture_get(s, "/inject", &a);
 	assert_int_equal(a.status, 500);
 	assert_null(strstr(a.headers, "b: c"));
 	http_server_free(s);
@@ -245,7 +108,7 @@ post(struct http_server *s, size_t n, bool chunked, struct answer *a)
 {
 	static char big[1024 * 1024];
 	struct curl_slist *h = NULL;
-	CURL *c = client(s, false, "/post", a);
+	CURL *c = fixture_client(s, false, "/post", a);
 
 	memset(big, 'x', sizeof(big));
 	h = curl_slist_append(h, "Expect:");
@@ -254,38 +117,46 @@ post(struct http_server *s, size_t n, bool chunked, struct answer *a)
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
 	curl_easy_setopt(c, CURLOPT_POSTFIELDS, big);
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
-	run(c, a);
+	fixture_run(c, a);
 	curl_slist_free_all(h);
 }
 
 static void
 test_body_cap(void **state)
 {
-	struct http_server *s = start(false, 1, 10, 50);
+	struct http_server *s = fixture_server(false, 1, 10, 50);
 	struct answer a;
 
 	(void)state;
-	post(s, BODY_MAX, false, &a);
+	post(s, FIXTURE_BODY_MAX, false, &a);
 	assert_int_equal(a.status, 200);
-	post(s, BODY_MAX + 1, false, &a);
+	post(s, FIXTURE_BODY_MAX + 1, false, &a);
 	assert_int_equal(a.status, 413);
 	assert_string_equal(a.body, "{\"status\":413}");
 	assert_non_null(strstr(a.headers, "application/problem+json"));
-	post(s, BODY_MAX, true, &a);
+	post(s, FIXTURE_BODY_MAX, true, &a);
 	assert_int_equal(a.status, 200);
-	post(s, BODY_MAX + 1, true, &a);
+	post(s, FIXTURE_BODY_MAX + 1, true, &a);
 	assert_int_equal(a.status, 413);
 	post(s, 1024 * 1024, true, &a); /* we hang up */
 	assert_int_not_equal(a.rc, CURLE_OK);
-	get(s, "/", &a);
+	fixture_get(s, "/", &a);
 	assert_int_equal(a.status, 200);
 	http_server_free(s);
 }
 
 static void
+never(void *worker, const struct http_request *r, struct http_reply *reply)
+{
+	(void)worker;
+	(void)r;
+	reply->status = 404;
+}
+
+static void
 test_port_in_use(void **state)
 {
-	struct http_server *s = start(false, 1, 10, 50), *t = NULL;
+	struct http_server *s = fixture_server(false, 1, 10, 50), *t = NULL;
 	struct http_listener l = { "127.0.0.1", http_server_port(s, 0), false };
 	struct http_conf conf = { .listeners = &l,
 		.n_listeners = 1,
@@ -295,7 +166,7 @@ test_port_in_use(void **state)
 		.connections = 1,
 		.per_address = 1,
 		.timeout_s = 1,
-		.handle = handle };
+		.handle = never };
 	char want[100];
 	struct err e;
 
@@ -304,7 +175,7 @@ test_port_in_use(void **state)
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	(void)snprintf(want, sizeof(want), "cannot listen on 127.0.0.1 port %u",
 	    http_server_port(s, 0));
-	assert_starts(e.text, want);
+	fixture_starts(e.text, want);
 	l.address = "localhost";
 	assert_int_equal(http_server_new(&conf, &t, &e), -1);
 	assert_int_equal(e.kind, ERR_MALFORMED);
@@ -325,14 +196,14 @@ get_wait(void *arg)
 	struct http_server *s = arg;
 	static __thread struct answer a;
 
-	get(s, "/wait", &a);
+	fixture_get(s, "/wait", &a);
 	return (void *)(intptr_t)a.status;
 }
 
 static void
 test_full_queue(void **state)
 {
-	struct http_server *s = start(false, 1, 1, 50);
+	struct http_server *s = fixture_server(false, 1, 1, 50);
 	struct answer a = { 0 };
 	pthread_t waiter;
 	void *status;
@@ -340,20 +211,20 @@ test_full_queue(void **state)
 
 	(void)state;
 	pthread_create(&waiter, NULL, get_wait, s);
-	sem_wait(&entered); /* the worker is busy */
+	sem_wait(&fixture_entered); /* the worker is busy */
 	for (i = 0; i < 20 && a.status != 503; i++) {
 		/* the first one fills the queue and gives up */
-		CURL *c = client(s, false, "/", &a);
+		CURL *c = fixture_client(s, false, "/", &a);
 
 		curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 300L);
-		run(c, &a);
+		fixture_run(c, &a);
 	}
 	assert_int_equal(a.status, 503);
 	assert_non_null(strstr(a.headers, "Retry-After: 1"));
-	sem_post(&gate);
+	sem_post(&fixture_gate);
 	pthread_join(waiter, &status);
 	assert_int_equal((intptr_t)status, 200);
-	get(s, "/", &a);
+	fixture_get(s, "/", &a);
 	assert_int_equal(a.status, 200);
 	http_server_free(s);
 }
@@ -377,7 +248,7 @@ test_slow_clients(void **state)
 {
 	static const char half[] = "POST / HTTP/1.1\r\nHost: x\r\n"
 				   "Content-Length: 10\r\n\r\n12345";
-	struct http_server *s = start(false, 1, 4, 50);
+	struct http_server *s = fixture_server(false, 1, 4, 50);
 	struct answer a;
 	int fds[20], i;
 
@@ -389,7 +260,7 @@ test_slow_clients(void **state)
 		    (ssize_t)(i % 2 ? strlen(half) : 20));
 	}
 	for (i = 0; i < 5; i++) {
-		get(s, "/", &a);
+		fixture_get(s, "/", &a);
 		assert_int_equal(a.status, 200);
 	}
 	for (i = 0; i < 20; i++)
@@ -403,7 +274,7 @@ test_bytes_that_are_no_http(void **state)
 	static const char *const wrong[] = { "GET /x HTTP/1.1\r\nbad\r\n\r\n",
 		"\x16\x03\x01\x02", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n" };
-	struct http_server *s = start(false, 1, 4, 50);
+	struct http_server *s = fixture_server(false, 1, 4, 50);
 	struct answer a;
 	char reply[100];
 	size_t i;
@@ -418,7 +289,7 @@ test_bytes_that_are_no_http(void **state)
 			continue;
 		close(fd);
 	}
-	get(s, "/", &a);
+	fixture_get(s, "/", &a);
 	assert_int_equal(a.status, 200);
 	http_server_free(s);
 }
@@ -426,7 +297,7 @@ test_bytes_that_are_no_http(void **state)
 static void
 test_limit_per_address(void **state)
 {
-	struct http_server *s = start(false, 1, 4, 3);
+	struct http_server *s = fixture_server(false, 1, 4, 3);
 	int fds[4], i;
 	char c;
 
@@ -436,112 +307,6 @@ test_limit_per_address(void **state)
 	assert_int_equal(recv(fds[3], &c, 1, 0), 0); /* closed by the server */
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
-	http_server_free(s);
-}
-
-static struct curl_blob
-blob(const char *pem)
-{
-	return (struct curl_blob){ (void *)(uintptr_t)pem, strlen(pem),
-		CURL_BLOB_NOCOPY };
-}
-
-static CURLcode
-get_tls(struct http_server *s, const struct selfsigned *ca,
-    const struct selfsigned *own, struct answer *a)
-{
-	struct curl_blob trust = blob(ca->cert), cert, key;
-	CURL *c = client(s, true, "/t", a);
-
-	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &trust);
-	if (own != NULL) {
-		cert = blob(own->cert);
-		key = blob(own->key);
-		curl_easy_setopt(c, CURLOPT_SSLCERT_BLOB, &cert);
-		curl_easy_setopt(c, CURLOPT_SSLCERTTYPE, "PEM");
-		curl_easy_setopt(c, CURLOPT_SSLKEY_BLOB, &key);
-		curl_easy_setopt(c, CURLOPT_SSLKEYTYPE, "PEM");
-	}
-	run(c, a);
-	return a->rc;
-}
-
-static void
-test_tls_swap(void **state)
-{
-	static struct selfsigned first, second;
-	struct http_server *s = start(true, 1, 4, 50);
-	struct answer a;
-	struct err e;
-
-	(void)state;
-	selfsigned_make(&first, "first.test");
-	selfsigned_make(&second, "second.test");
-	assert_int_not_equal(get_tls(s, &first, NULL, &a), CURLE_OK);
-	assert_int_equal(http_server_set_cert(s, first.cert, first.key, &e), 0);
-	assert_int_equal(get_tls(s, &first, NULL, &a), CURLE_OK);
-	assert_starts(a.body, "GET|/t|-|-|-|-|127.0.0.1|1|0|0|");
-	assert_int_equal(
-	    http_server_set_cert(s, first.cert, second.key, &e), -1);
-	assert_int_equal(e.kind, ERR_MALFORMED);
-	assert_int_equal(http_server_set_cert(s, "x", second.key, &e), -1);
-	assert_int_equal(http_server_set_cert(s, first.cert, "x", &e), -1);
-	assert_int_equal(get_tls(s, &first, NULL, &a), CURLE_OK);
-	assert_int_equal(
-	    http_server_set_cert(s, second.cert, second.key, &e), 0);
-	assert_int_equal(get_tls(s, &second, NULL, &a), CURLE_OK);
-	assert_int_not_equal(get_tls(s, &first, NULL, &a), CURLE_OK);
-	http_server_free(s);
-}
-
-static void
-test_tls_client_cert(void **state)
-{
-	static struct selfsigned server, own;
-	struct http_server *s = start(true, 1, 4, 50);
-	struct answer a;
-	struct err e;
-	char *n;
-	int i;
-
-	(void)state;
-	selfsigned_make(&server, "server.test");
-	selfsigned_make(&own, "client.test");
-	assert_int_equal(
-	    http_server_set_cert(s, server.cert, server.key, &e), 0);
-	assert_int_equal(get_tls(s, &server, &own, &a), CURLE_OK);
-	for (n = a.body, i = 0; i < 9; i++)
-		n = strchr(n, '|') + 1;
-	assert_true(strtoul(n, NULL, 10) > 300);
-	http_server_free(s);
-}
-
-static void
-test_tls_version(void **state)
-{
-	static struct selfsigned server;
-	static const long versions[] = { CURL_SSLVERSION_MAX_TLSv1_1,
-		CURL_SSLVERSION_MAX_TLSv1_2, CURL_SSLVERSION_MAX_TLSv1_3 };
-	struct http_server *s = start(true, 1, 4, 50);
-	struct answer a;
-	struct err e;
-	size_t i;
-
-	(void)state;
-	selfsigned_make(&server, "server.test");
-	assert_int_equal(
-	    http_server_set_cert(s, server.cert, server.key, &e), 0);
-	for (i = 0; i < 3; i++) {
-		CURL *c = client(s, true, "/", &a);
-
-		curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(
-		    c, CURLOPT_SSL_CIPHER_LIST, "DEFAULT@SECLEVEL=0");
-		curl_easy_setopt(c, CURLOPT_SSLVERSION,
-		    (long)CURL_SSLVERSION_TLSv1_0 | versions[i]);
-		run(c, &a);
-		assert_int_equal(a.status, i == 0 ? 0 : 200);
-	}
 	http_server_free(s);
 }
 
@@ -558,7 +323,7 @@ hammer(void *arg)
 	static __thread struct answer a;
 	CURLcode rc;
 	char url[100];
-	CURL *c = client(l->server, false, "/", &a);
+	CURL *c = fixture_client(l->server, false, "/", &a);
 
 	(void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/", l->port);
 	curl_easy_setopt(c, CURLOPT_URL, url);
@@ -580,7 +345,7 @@ hammer(void *arg)
 static void
 test_shutdown_under_load(void **state)
 {
-	struct load l = { .server = start(false, 2, 4, 50) };
+	struct load l = { .server = fixture_server(false, 2, 4, 50) };
 	pthread_t threads[4];
 	int i;
 
@@ -607,36 +372,19 @@ free_server(void *arg)
 static void
 test_running_request_finishes(void **state)
 {
-	struct http_server *s = start(false, 1, 4, 50);
+	struct http_server *s = fixture_server(false, 1, 4, 50);
 	pthread_t asker, closer;
 	void *status;
 
 	(void)state;
 	pthread_create(&asker, NULL, get_wait, s);
-	sem_wait(&entered);
+	sem_wait(&fixture_entered);
 	pthread_create(&closer, NULL, free_server, s);
 	usleep(50000);
-	sem_post(&gate);
+	sem_post(&fixture_gate);
 	pthread_join(asker, &status);
 	pthread_join(closer, NULL);
 	assert_int_equal((intptr_t)status, 200);
-}
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	sem_init(&entered, 0, 0);
-	sem_init(&gate, 0, 0);
-	return curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	curl_global_cleanup();
-	return 0;
 }
 
 int
@@ -653,12 +401,10 @@ main(void)
 		cmocka_unit_test(test_slow_clients),
 		cmocka_unit_test(test_bytes_that_are_no_http),
 		cmocka_unit_test(test_limit_per_address),
-		cmocka_unit_test(test_tls_swap),
-		cmocka_unit_test(test_tls_client_cert),
-		cmocka_unit_test(test_tls_version),
 		cmocka_unit_test(test_shutdown_under_load),
 		cmocka_unit_test(test_running_request_finishes),
 	};
 
-	return cmocka_run_group_tests_name("http", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name(
+	    "http", tests, fixture_set_up, fixture_tear_down);
 }
