@@ -292,8 +292,8 @@ san_from(struct arena *a, const struct tosign_general_name *in,
 	return request_san_check(a, out, e);
 }
 
-static int
-read_sans(
+int
+request_sans_decode(
     struct arena *a, struct span der, struct request_want *out, struct err *e)
 {
 	struct tosign_general_name *names;
