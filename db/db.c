@@ -31,6 +31,7 @@ struct db {
 static const char common_settings[] =
     "SET search_path = chancery, pg_temp; SET statement_timeout = '20s'; "
     "SET lock_timeout = '10s'; SET enable_seqscan = off; SET jit = off; "
+    "SET plan_cache_mode = force_generic_plan; "
     "SET client_min_messages = warning; SET timezone = 'UTC'; "
     "SET bytea_output = hex";
 

@@ -240,7 +240,8 @@ write_conf(const struct embedded_conf *c, struct err *e)
 	buf_init(&hba, CONF_MAX);
 	add_settings(&conf, c);
 	buf_str(&hba, "# written anew at every start\n"
-		      "local all all peer map=chancery\n");
+		      "local all postgres peer map=chancery\n"
+		      "local " EMBEDDED_DBNAME " all peer map=chancery\n");
 	if (put_file(c->data_dir, "postgresql.conf", &conf, e) == -1 ||
 	    put_file(c->data_dir, "pg_hba.conf", &hba, e) == -1)
 		return -1;

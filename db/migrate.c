@@ -77,7 +77,7 @@ load_all(struct arena *a, const char *dir, struct migration **out, int *n,
 	count = scandir(dir, &names, is_migration, alphasort);
 	if (count == -1)
 		return err_set(e, ERR_REFUSED, "cannot read \"%s\": %m", dir);
-	*out = arena_array(a, (size_t)count, sizeof(**out));
+	*out = arena_array(a, (size_t)count + 1, sizeof(**out));
 	for (i = 0; i < count; i++) {
 		if (rc == 0)
 			rc = load_one(a, dir, names[i]->d_name, &(*out)[i], e);

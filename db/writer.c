@@ -10,7 +10,14 @@
 
 #define LEASE_TTL_S 30
 #define LEASE_RENEW_US (10 * INT64_C(1000000))
-#define IDLE_MS 500
+#define IDLE_US 500000
+
+/*
+ * How long a batch waits for callers who wrote a moment ago and will be back:
+ * a transaction costs as much CPU as ten rows (docs/adr/0003).  A caller who
+ * is alone never waits.
+ */
+#define GATHER_US 1000
 
 struct writer {
 	struct db *db;
@@ -22,6 +29,7 @@ struct writer {
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t work;
 	struct writer_job *head, **tail;
+	size_t waiting, expected;
 	int32_t number;
 	bool stop;
 };
@@ -155,27 +163,53 @@ write_jobs(struct writer *w, struct writer_job *const *jobs, size_t n)
 	}
 }
 
+/* Waits for a signal, at most 'us'; false when the time is over. */
+static bool
+wait_us(struct writer *w, int64_t us)
+{
+	struct timespec until;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += us * 1000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	return pthread_cond_timedwait(&w->work, &w->lock, &until) == 0;
+}
+
+/* Until as many callers wait as lately did, or the time is over. */
+static void
+gather(struct writer *w)
+{
+	int64_t end = clock_mono_us() + GATHER_US, now = end - GATHER_US;
+
+	while (w->waiting < w->expected && !w->stop && now < end) {
+		(void)wait_us(w, end - now);
+		now = clock_mono_us();
+	}
+	if (w->waiting >= w->expected)
+		w->expected = w->waiting;
+	else
+		w->expected -= (w->expected - w->waiting + 3) / 4;
+}
+
 /* Takes what waits; waits a little when nothing does.  0: nothing came. */
 static size_t
 next_jobs(struct writer *w, struct writer_job **jobs, bool *stop)
 {
-	struct timespec until;
 	size_t n = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->head == NULL && !w->stop) {
-		(void)clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_nsec += IDLE_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		(void)pthread_cond_timedwait(&w->work, &w->lock, &until);
-	}
+	if (w->head == NULL && !w->stop)
+		(void)wait_us(w, IDLE_US);
+	if (w->head != NULL)
+		gather(w);
 	while (w->head != NULL && n < BATCH_MAX) {
 		jobs[n++] = w->head;
 		w->head = w->head->next;
 	}
 	if (w->head == NULL)
 		w->tail = &w->head;
+	w->waiting -= n;
 	*stop = w->stop;
 	(void)pthread_mutex_unlock(&w->lock);
 	return n;
@@ -345,7 +379,9 @@ submit_and_wait(struct writer *w, struct writer_job *j)
 	(void)pthread_mutex_lock(&w->lock);
 	*w->tail = j;
 	w->tail = &j->next;
-	(void)pthread_cond_signal(&w->work);
+	w->waiting++;
+	if (w->waiting == 1 || w->waiting >= w->expected)
+		(void)pthread_cond_signal(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
 	while (sem_wait(&j->done) == -1 && errno == EINTR)
 		continue;
