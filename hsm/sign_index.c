@@ -12,6 +12,7 @@ struct generation {
 	uint32_t *by_hash, *by_serial;
 	size_t n, capacity;
 	int64_t since_s;
+	uint64_t lowest; /* offset of any entry */
 };
 
 struct sign_index {
@@ -122,8 +123,12 @@ sign_index_add(
 		x->before = x->now;
 		memset(&x->now, 0, sizeof(x->now));
 	}
-	if (g->n == 0)
+	if (g->n == 0) {
 		g->since_s = now_s;
+		g->lowest = entry->offset;
+	}
+	if (entry->offset < g->lowest)
+		g->lowest = entry->offset;
 	if (g->n == g->capacity && !grow(g))
 		return false;
 	g->entries[g->n] = *entry;
@@ -180,4 +185,12 @@ sign_index_serial(const struct sign_index *x, struct span serial)
 	const struct sign_index_entry *t = find_serial(&x->now, serial);
 
 	return t != NULL ? t : find_serial(&x->before, serial);
+}
+
+uint64_t
+sign_index_lowest(const struct sign_index *x)
+{
+	if (x->before.n > 0)
+		return x->before.lowest;
+	return x->now.n > 0 ? x->now.lowest : UINT64_MAX;
 }

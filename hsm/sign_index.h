@@ -36,4 +36,10 @@ const struct sign_index_entry *sign_index_hash(
 const struct sign_index_entry *sign_index_serial(
     const struct sign_index *x, struct span serial);
 
+/*
+ * The lowest offset of an entry; every signature from there on is in the
+ * index.  UINT64_MAX when it is empty.
+ */
+uint64_t sign_index_lowest(const struct sign_index *x);
+
 #endif

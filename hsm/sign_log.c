@@ -31,7 +31,6 @@ struct sign_log {
 	int64_t last_us;
 	uint8_t head[SIGN_HASH_SIZE];
 	struct sign_index *index;
-	uint64_t indexed_from; /* records from this offset on are in it */
 	uint8_t (*bars)[SIGN_HASH_SIZE];
 	size_t n_bars;
 	struct sign_hasher hasher;
@@ -137,7 +136,6 @@ read_horizon(struct sign_log *l, struct err *e)
 		seq = r.seq;
 		memcpy(want, r.prev, SIGN_HASH_SIZE);
 	}
-	l->indexed_from = end;
 	return 0;
 }
 
@@ -380,10 +378,12 @@ scan_back(struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE], int64_t since,
 {
 	int64_t oldest = (since - SIGN_LOG_CLOCK_S) * US;
 	struct sign_record r;
-	uint64_t end;
+	uint64_t end = sign_index_lowest(l->index);
 
 	*offset = UINT64_MAX;
-	for (end = l->indexed_from; end > 0; end -= r.length) {
+	if (end == UINT64_MAX)
+		end = l->size;
+	for (; end > 0; end -= r.length) {
 		if (!sign_record_read_back(&l->hasher, l->fd, end, &l->in, &r))
 			return err_set(e, ERR_INTERNAL,
 			    "signature log is damaged before offset %llu",

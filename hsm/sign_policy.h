@@ -34,11 +34,12 @@ enum sign_role {
 	SIGN_ROLE__COUNT
 };
 
-/* Where a secret is read from: one of the three. */
+/* Where a secret is read from: one of the first three. */
 struct sign_secret {
 	const char *file;       /* its first line */
 	const char *credential; /* name below $CREDENTIALS_DIRECTORY */
 	bool prompt;            /* asked for on the terminal at start */
+	const char *given;      /* what was answered at the prompt, if set */
 };
 
 struct sign_token {
@@ -122,7 +123,7 @@ struct sign_policy {
 	uint8_t node, slots;
 	const uid_t *callers[SIGN_ROLE__COUNT];
 	size_t n_callers[SIGN_ROLE__COUNT];
-	const struct sign_token *tokens;
+	struct sign_token *tokens;
 	size_t n_tokens;
 	struct sign_key *keys;
 	size_t n_keys;

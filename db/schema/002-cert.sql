@@ -165,3 +165,14 @@ GRANT INSERT (writer, seq, cert_id, not_after, revoked_at, issuer, status,
     reason, serial), SELECT ON status_change
     TO chancery_enroll, chancery_oper, chancery_pub;
 GRANT SELECT ON status_change TO chancery_ocsp;
+
+-- What a request that waits for an approval asked for, to be judged again.
+CREATE TABLE pending (
+	protocol text COLLATE "C" NOT NULL,
+	txn text COLLATE "C" NOT NULL,
+	body bytea NOT NULL,
+	PRIMARY KEY (protocol, txn),
+	FOREIGN KEY (protocol, txn) REFERENCES request ON DELETE CASCADE
+);
+GRANT SELECT, INSERT ON pending TO chancery_enroll, chancery_oper,
+    chancery_pub;

@@ -1,0 +1,466 @@
+#include "hsm/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/ipc.h"
+#include "base/log.h"
+#include "hsm/sign_approve.h"
+#include "hsm/sign_log.h"
+#include "hsm/sign_proto.h"
+#include "hsm/slot_keys.h"
+
+#define CONNECTIONS_MAX 256
+
+/* A token that takes longer has hung: SIGALRM ends the process. */
+#define DEADLINE_S 20
+#define START_DEADLINE_S 60
+
+/* A reply that nobody takes does not hold up the others. */
+#define SEND_US ((int64_t)1000 * 1000)
+
+/* How long a slot that cannot start answers before it tries again. */
+#define WAIT_FIRST_US ((int64_t)100 * 1000)
+#define WAIT_MAX_US ((int64_t)1000 * 1000)
+
+struct connection {
+	int fd;
+	enum sign_role role;
+};
+
+struct slot {
+	const struct slot_conf *conf;
+	struct sign_log *log;
+	struct slot_keys *keys;
+	struct arena *arena;
+	struct buf in, out;
+	struct connection conns[CONNECTIONS_MAX];
+	size_t n_conns;
+	uint64_t signatures;
+	char fault[ERR_TEXT_MAX]; /* empty: can sign */
+	bool pin_refused, lost;
+};
+
+static volatile sig_atomic_t ending;
+
+static void
+on_term(int sig)
+{
+	(void)sig;
+	ending = 1;
+}
+
+static void
+deadline(int seconds)
+{
+	struct itimerval t = { .it_value = { .tv_sec = seconds } };
+
+	(void)setitimer(ITIMER_REAL, &t, NULL);
+}
+
+static char *
+state_path(const struct slot *s, const char *name)
+{
+	return arena_printf(s->arena, "%s/%s", s->conf->state_dir, name);
+}
+
+/* Stops all logins, also those of other slots, until an operator acts. */
+static void
+stop_logins(struct slot *s)
+{
+	AUTO_FD int fd = open(
+	    state_path(s, SLOT_PIN_FLAG), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	s->pin_refused = true;
+	if (fd < 0)
+		log_msg(LOG_ERROR, "cannot mark the refused PIN", "%s",
+		    strerror(errno));
+}
+
+static int
+open_log(struct slot *s, struct err *e)
+{
+	struct sign_log_conf conf = { .slot = s->conf->octet,
+		.horizon_s = s->conf->policy->horizon_s + SIGN_POLICY_AHEAD_S +
+			     SIGN_LOG_CLOCK_S };
+	char number[32];
+	uint64_t cut = 0;
+
+	conf.path = arena_printf(
+	    s->arena, "%s/sign-%02x.log", s->conf->state_dir, s->conf->octet);
+	if (sign_log_open(&conf, &s->log, &cut, e) != 0)
+		return -1;
+	(void)snprintf(number, sizeof(number), "%llu", (unsigned long long)cut);
+	if (cut > 0)
+		log_event(LOG_WARN, "torn end of the signature log cut off",
+		    "file", conf.path, "bytes", number, NULL);
+	return 0;
+}
+
+static int
+start(struct slot *s, struct err *e)
+{
+	if (open_log(s, e) != 0)
+		return -1;
+	if (access(state_path(s, SLOT_PIN_FLAG), F_OK) == 0) {
+		s->pin_refused = true;
+		return err_set(e, ERR_UNAVAILABLE,
+		    "a token has refused its PIN: no login until SIGHUP");
+	}
+	if (slot_keys_open(
+		s->conf->policy, state_path(s, "token.lock"), &s->keys, e) == 0)
+		return 0;
+	if (e->kind == ERR_UNAUTHENTICATED)
+		stop_logins(s);
+	return -1;
+}
+
+static int
+sign_new(struct slot *s, const struct sign_request *req,
+    const struct sign_verdict *v, struct sign_log_entry *entry,
+    struct sign_reply *out, struct err *e)
+{
+	struct slot_job job = {
+		.key = v->class->key, .data = req->tbs, .verify = v->ca
+	};
+	char dir[4096];
+
+	(void)snprintf(dir, sizeof(dir), "%s/approved", s->conf->state_dir);
+	if (v->approved &&
+	    sign_approve_use(dir, v->statement, entry->tbs_hash, e) != 0)
+		return -1;
+	if (slot_keys_sign(
+		s->keys, s->arena, &job, &out->signature, &s->lost, e) != 0)
+		return -1;
+	entry->signature = out->signature;
+	if (sign_log_add(s->log, entry, &out->receipt, e) != 0)
+		return -1;
+	s->signatures++;
+	return 0;
+}
+
+static int
+do_sign(struct slot *s, enum sign_role role, const struct sign_request *req,
+    struct sign_reply *out, struct err *e)
+{
+	struct sign_when when = { .slot = s->conf->octet, .now = clock_now() };
+	uint8_t hash[SIGN_HASH_SIZE];
+	struct sign_log_entry entry;
+	struct sign_verdict v;
+	bool found;
+
+	if (sign_log_clock_check(s->log, e) != 0 ||
+	    sign_policy_check(
+		s->conf->policy, s->arena, role, req, &when, &v, e) != 0 ||
+	    sign_log_hash(s->log, req->tbs, hash, e) != 0 ||
+	    sign_log_find(s->log, s->arena, hash, v.serial, &found, out, e) !=
+		0)
+		return -1;
+	if (found) {
+		out->tbs = span_of(NULL, 0);
+		return 0;
+	}
+	entry = (struct sign_log_entry){ .kind = req->kind,
+		.role = (int)role,
+		.class = v.class->name,
+		.key = req->key,
+		.request_id = req->request_id,
+		.profile_hash = req->profile_hash,
+		.tbs_hash = hash,
+		.serial = v.serial,
+		.tbs = req->tbs,
+		.sync = v.ca };
+	return sign_new(s, req, &v, &entry, out, e);
+}
+
+/* Into our log, not only the caller's: he may be the one who is hostile. */
+static void
+note_refusal(struct slot *s, enum sign_role role,
+    const struct sign_request *req, const struct err *why)
+{
+	struct err e;
+
+	if (sign_log_refuse(
+		s->log, (int)role, req->request_id, why->text, &e) != 0)
+		log_event(LOG_ERROR, "refusal cannot be recorded", "msg",
+		    e.text, NULL);
+}
+
+static void
+answer_sign(struct slot *s, enum sign_role role, const struct sign_ask *ask,
+    struct sign_answer *r)
+{
+	if (s->fault[0] != '\0') {
+		(void)err_set(&r->err, ERR_UNAVAILABLE, "%s", s->fault);
+		return;
+	}
+	deadline(DEADLINE_S);
+	if (do_sign(s, role, &ask->sign, &r->reply, &r->err) == 0)
+		r->err.kind = ERR_NONE;
+	else if (r->err.kind == ERR_REFUSED || r->err.kind == ERR_MALFORMED)
+		note_refusal(s, role, &ask->sign, &r->err);
+	else
+		log_event(LOG_ERROR, "cannot sign", "msg", r->err.text, NULL);
+	deadline(0);
+}
+
+static void
+answer_recall(struct slot *s, const struct sign_ask *ask, struct sign_answer *r)
+{
+	if (s->log == NULL)
+		(void)err_set(&r->err, ERR_UNAVAILABLE, "%s", s->fault);
+	else if (sign_log_recall(s->log, s->arena, ask->tbs_hash, ask->since,
+		     &r->found, &r->reply, &r->err) == 0)
+		r->err.kind = ERR_NONE;
+}
+
+static void
+answer_status(struct slot *s, struct sign_answer *r)
+{
+	const struct sign_policy *p = s->conf->policy;
+	const char *keys = "";
+	size_t i;
+
+	for (i = 0; i < p->n_keys; i++)
+		keys = arena_printf(s->arena, "%s%s%s", keys, i == 0 ? "" : ",",
+		    p->keys[i].name);
+	r->status.keys = keys;
+	r->status.seq = s->log == NULL ? 0 : sign_log_seq(s->log);
+	r->status.signatures = s->signatures;
+	if (s->fault[0] != '\0')
+		r->status.fault = s->fault;
+	else if (sign_log_clock_check(s->log, &r->err) != 0)
+		r->status.fault = arena_strdup(s->arena, r->err.text);
+	r->err.kind = ERR_NONE;
+}
+
+static void
+answer(struct slot *s, enum sign_role role, struct sign_ask *ask,
+    struct sign_answer *r)
+{
+	switch (ask->verb) {
+	case SIGN_VERB_SIGN:
+		answer_sign(s, role, ask, r);
+		break;
+	case SIGN_VERB_RECALL:
+		answer_recall(s, ask, r);
+		break;
+	case SIGN_VERB_STATUS:
+		answer_status(s, r);
+		break;
+	}
+}
+
+/* One message of a connection; -1 ends the connection. */
+static int
+serve(struct slot *s, struct connection *c)
+{
+	struct sign_answer r = { .err = { .kind = ERR_NONE } };
+	struct sign_ask ask;
+	struct err e;
+
+	if (ipc_recv(c->fd, &s->in, NULL, 0, &e) != 0)
+		return -1;
+	arena_reset(s->arena);
+	if (sign_proto_ask_parse(s->arena, buf_get(&s->in), &ask, &e) != 0)
+		return -1;
+	log_request(ask.verb == SIGN_VERB_SIGN ? ask.sign.request_id : NULL);
+	answer(s, c->role, &ask, &r);
+	log_request(NULL);
+	buf_reset(&s->out);
+	sign_proto_answer_encode(&s->out, ask.verb, &r);
+	if (!buf_ok(&s->out))
+		return -1;
+	return ipc_send(
+	    c->fd, buf_get(&s->out), -1, clock_mono_us() + SEND_US, &e);
+}
+
+static bool
+may_call(const struct sign_policy *p, enum sign_role role, uid_t uid)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_callers[role]; i++) {
+		if (p->callers[role][i] == uid)
+			return true;
+	}
+	return uid == geteuid();
+}
+
+static void
+welcome(struct slot *s, enum sign_role role)
+{
+	char who[32];
+	struct err e;
+	uid_t uid;
+	pid_t pid;
+	int fd;
+
+	if (ipc_accept(s->conf->listen_fds[role], &fd, &e) != 0)
+		return;
+	if (ipc_peer(fd, &uid, &pid, &e) != 0 ||
+	    !may_call(s->conf->policy, role, uid)) {
+		(void)snprintf(who, sizeof(who), "%u", (unsigned)uid);
+		log_event(LOG_WARN, "caller turned away", "role",
+		    sign_role_name(role), "uid", who, NULL);
+		(void)close(fd);
+		return;
+	}
+	if (s->n_conns == CONNECTIONS_MAX) {
+		(void)close(fd);
+		return;
+	}
+	s->conns[s->n_conns++] = (struct connection){ .fd = fd, .role = role };
+}
+
+static void
+drop(struct slot *s, size_t i)
+{
+	(void)close(s->conns[i].fd);
+	s->conns[i] = s->conns[--s->n_conns];
+}
+
+static size_t
+fill_polls(const struct slot *s, struct pollfd *p)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < SIGN_ROLE__COUNT; i++)
+		p[n++] = (struct pollfd){ .fd = s->conf->listen_fds[i],
+			.events = POLLIN };
+	for (i = 0; i < s->n_conns; i++)
+		p[n++] =
+		    (struct pollfd){ .fd = s->conns[i].fd, .events = POLLIN };
+	return n;
+}
+
+/* The time until the log or 'until_us' wants attention; NULL: for ever. */
+static struct timespec *
+patience(const struct slot *s, int64_t until_us, struct timespec *t)
+{
+	int64_t due = s->log == NULL ? -1 : sign_log_due_us(s->log), left;
+
+	if (due < 0 || (until_us >= 0 && until_us < due))
+		due = until_us;
+	if (due < 0)
+		return NULL;
+	left = due - clock_mono_us();
+	if (left < 0)
+		left = 0;
+	t->tv_sec = left / 1000000;
+	t->tv_nsec = left % 1000000 * 1000;
+	return t;
+}
+
+static void
+tick(struct slot *s)
+{
+	struct err e;
+
+	if (s->log != NULL && sign_log_tick(s->log, &e) != 0) {
+		log_event(LOG_ERROR, "signature log", "msg", e.text, NULL);
+		s->lost = true;
+	}
+}
+
+/* Serves until SIGTERM, a lost session or 'until_us'. */
+static void
+loop(struct slot *s, int64_t until_us)
+{
+	struct pollfd p[SIGN_ROLE__COUNT + CONNECTIONS_MAX];
+	struct timespec t, *wait;
+	sigset_t none;
+	size_t i, n;
+
+	(void)sigemptyset(&none);
+	while (ending == 0 && !s->lost &&
+	       (until_us < 0 || clock_mono_us() < until_us)) {
+		n = fill_polls(s, p);
+		wait = patience(s, until_us, &t);
+		/* SIGTERM is blocked but for here: none gets lost */
+		if (ppoll(p, n, wait, &none) > 0) {
+			/* from the end: drop moves the last one forward */
+			for (i = n; i-- > SIGN_ROLE__COUNT;) {
+				if (p[i].revents != 0 &&
+				    serve(s, &s->conns[i - SIGN_ROLE__COUNT]) !=
+					0)
+					drop(s, i - SIGN_ROLE__COUNT);
+			}
+			for (i = 0; i < SIGN_ROLE__COUNT; i++) {
+				if (p[i].revents != 0)
+					welcome(s, (enum sign_role)i);
+			}
+		}
+		tick(s);
+	}
+}
+
+/* Answers why it cannot sign, for longer the more often it has happened. */
+static void
+wait_with_fault(struct slot *s, const struct err *why)
+{
+	int64_t wait = WAIT_FIRST_US
+		       << (s->conf->tries < 4 ? s->conf->tries : 4);
+
+	(void)snprintf(s->fault, sizeof(s->fault), "%s", why->text);
+	if (s->conf->tries == 0 || s->pin_refused)
+		log_event(LOG_ERROR, "slot cannot sign", "msg", s->fault, NULL);
+	loop(s, s->pin_refused ? -1
+			       : clock_mono_us() +
+				     (wait < WAIT_MAX_US ? wait : WAIT_MAX_US));
+}
+
+static void
+finish(struct slot *s)
+{
+	while (s->n_conns > 0)
+		drop(s, s->n_conns - 1);
+	sign_log_close(s->log);
+	slot_keys_free(s->keys);
+	buf_clear(&s->in);
+	buf_clear(&s->out);
+	arena_free(s->arena);
+}
+
+int
+slot_run(const struct slot_conf *conf)
+{
+	struct sigaction term = { .sa_handler = on_term };
+	struct slot *s = calloc(1, sizeof(*s));
+	int status = SLOT_EXIT_DONE;
+	struct err e;
+	bool started;
+
+	if (s == NULL)
+		return SLOT_EXIT_NOT_READY;
+	/* ctrl-C and SIGHUP are for the parent */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigaction(SIGTERM, &term, NULL);
+	s->conf = conf;
+	s->arena = arena_new();
+	buf_init(&s->in, IPC_MESSAGE_MAX);
+	buf_init(&s->out, IPC_MESSAGE_MAX);
+	deadline(START_DEADLINE_S);
+	started = start(s, &e) == 0;
+	deadline(0);
+	if (started && write(conf->ready_fd, &conf->octet, 1) == 1)
+		loop(s, -1);
+	else
+		wait_with_fault(s, &e);
+	if (ending == 0)
+		status = started ? SLOT_EXIT_LOST : SLOT_EXIT_NOT_READY;
+	finish(s);
+	free(s);
+	return status;
+}
