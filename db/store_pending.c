@@ -39,8 +39,8 @@ pend_leaf(struct arena *a, const struct store_pending *p)
 	const struct audit_pair pairs[] = {
 		{ "protocol", p->protocol },
 		{ "txn", p->txn },
-		{ "request", hex_encode(a,
-				 span_of(p->request_hash, STORE_HASH_SIZE)) },
+		{ "request",
+		    hex_encode(a, span_of(p->request_hash, STORE_HASH_SIZE)) },
 		{ "profile", p->profile },
 		{ "principal", p->principal },
 		{ "req", p->request_id },
