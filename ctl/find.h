@@ -1,0 +1,21 @@
+/*
+ * One certificate by whatever a person has at hand.
+ */
+#ifndef CTL_FIND_H
+#define CTL_FIND_H
+
+#include "ctl/ctl.h"
+#include "db/store_cert.h"
+
+/*
+ * Finds by file (PEM), SHA-256 fingerprint (64 hex digits), row id (decimal)
+ * or serial (hex, with or without colons; of 'issuer', or of any issuer when
+ * that is NULL).  NOT_FOUND; CONFLICT: several issuers have this serial.
+ */
+int find_cert(struct ctl *c, const char *what, const char *issuer,
+    struct store_cert *out, struct err *e) MUST_USE;
+
+/* A certificate as JSON, with its PEM. */
+json_t *find_json(struct ctl *c, const struct store_cert *row);
+
+#endif
