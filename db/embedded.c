@@ -1,6 +1,5 @@
 #include "db/embedded.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>

@@ -3,7 +3,7 @@
 #include "db/db_int.h"
 #include "db/store_cert.h"
 
-/* Any other connection's commits may be asynchronous; these are few. */
+/* Rare, so not the writer's business; the name keeps its key. */
 static const struct db_stmt put_stmt = { "issuer_put",
 	"INSERT INTO issuer AS i (name, spki_sha256, cert)"
 	" VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE"

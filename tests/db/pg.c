@@ -185,14 +185,22 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 	(void)st;
 	(void)type;
 	(void)f;
-	return remove(path);
+	(void)remove(path); /* what stays is seen by the next round */
+	return 0;
 }
 
 void
 pg_free(struct pg *pg)
 {
+	int i;
+
 	pg_stop(pg, true);
-	(void)nftw(pg->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	/* The log collector outlives the server by a moment. */
+	for (i = 0; i < 50 && access(pg->dir, F_OK) == 0; i++) {
+		if (i > 0)
+			(void)usleep(20000);
+		(void)nftw(pg->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	}
 	arena_free(pg->arena);
 	free(pg);
 }
