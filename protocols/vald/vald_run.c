@@ -19,6 +19,8 @@
 
 #define WAIT_MS 1000
 #define RETRY_S 5
+#define SAVE_TRIES 10
+#define SAVE_PAUSE_MS 500
 /* A lease lasts longer than any validation by this. */
 #define LEASE_MARGIN_S 10
 
@@ -123,6 +125,30 @@ may_change(enum outcome_kind kind)
 }
 
 static void
+pause_ms(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+/* The writer says UNAVAILABLE once when its connection was lost. */
+static int
+save(struct vald *v, const struct store_vald_result *res, struct err *e)
+{
+	int tries;
+
+	for (tries = 0; tries < SAVE_TRIES; tries++) {
+		if (store_vald_result(v->writer, res, e) == 0)
+			return 0;
+		if (e->kind != ERR_UNAVAILABLE)
+			return -1;
+		pause_ms(SAVE_PAUSE_MS);
+	}
+	return -1;
+}
+
+static void
 record(
     struct vald *v, const struct store_vald_job *job, const struct outcome *o)
 {
@@ -141,7 +167,7 @@ record(
 	if (may_change(o->kind) && job->attempts >= 0 &&
 	    (uint32_t)job->attempts < v->run->conf->attempts)
 		res.retry_s = RETRY_S;
-	if (store_vald_result(v->writer, &res, &e) != 0) {
+	if (save(v, &res, &e) != 0) {
 		/* the lease ends by itself, and somebody tries again */
 		log_event(LOG_WARN, "validation not recorded", "challenge",
 		    job->challenge, "msg", e.text, NULL);
@@ -229,14 +255,6 @@ step(struct vald *v, size_t *n, struct err *e)
 	}
 	hand_out(v, b, jobs, *n);
 	return 0;
-}
-
-static void
-pause_ms(long ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	(void)nanosleep(&t, NULL);
 }
 
 /* Logs that the database went or came back, once. */

@@ -345,7 +345,7 @@ load(const char *yaml, struct vald_conf *out)
 static void
 test_section(void **state)
 {
-	struct vald_conf c;
+	struct vald_conf c = { 0 };
 
 	(void)state;
 	assert_string_equal(load("vald: {}\n", &c), "");
