@@ -162,13 +162,16 @@ pin(struct hop *hop, struct curl_slist **list)
 {
 	struct netaddr addrs[RESOLVE_ADDRESSES_MAX];
 	char text[NETADDR_TEXT_SIZE];
+	int64_t until_us =
+	    clock_mono_us() + (int64_t)hop->h->conf.timeout_ms * 1000;
 	struct err e = { 0 };
 	AUTO_BUF b;
 	size_t i, n;
 
-	if (resolver_lookup(hop->h->resolver, hop->host,
-		clock_mono_us() + (int64_t)hop->h->conf.timeout_ms * 1000,
-		addrs, &n, &e) != 0)
+	if (until_us > hop->deadline_us)
+		until_us = hop->deadline_us;
+	if (resolver_lookup(
+		hop->h->resolver, hop->host, until_us, addrs, &n, &e) != 0)
 		return outcome_set(hop->out, OUTCOME_DNS, "%s", e.text);
 	buf_init(&b, 2048);
 	buf_printf(&b, "+%s:%u:", hop->host, (unsigned)hop->port);
@@ -240,6 +243,17 @@ transfer_failed(struct hop *hop, CURLcode rc)
 	    (unsigned)hop->port, curl_easy_strerror(rc));
 }
 
+static void
+note_evidence(struct hop *hop, long status)
+{
+	char *ip = NULL;
+
+	(void)curl_easy_getinfo(hop->h->curl, CURLINFO_PRIMARY_IP, &ip);
+	(void)snprintf(hop->out->evidence, sizeof(hop->out->evidence),
+	    "http-01 address=%s port=%u status=%ld url=%s",
+	    ip == NULL ? "" : ip, (unsigned)hop->port, status, hop->url);
+}
+
 /* Asks once; '*status' is what the host answered. */
 static int
 fetch(struct hop *hop, long *status)
@@ -257,6 +271,7 @@ fetch(struct hop *hop, long *status)
 	set_options(hop, pinned);
 	rc = curl_easy_perform(hop->h->curl);
 	(void)curl_easy_getinfo(hop->h->curl, CURLINFO_RESPONSE_CODE, status);
+	note_evidence(hop, *status);
 	/* a redirect's body does not matter, not even its length */
 	if (rc == CURLE_WRITE_ERROR && *status / 100 == 3)
 		rc = CURLE_OK;

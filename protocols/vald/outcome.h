@@ -5,6 +5,7 @@
 #define PROTOCOLS_VALD_OUTCOME_H
 
 #define OUTCOME_DETAIL_MAX 256
+#define OUTCOME_EVIDENCE_MAX 512
 
 /* The kinds are error types of RFC 8555 section 6.7. */
 enum outcome_kind {
@@ -17,10 +18,14 @@ enum outcome_kind {
 	OUTCOME__COUNT
 };
 
-/* 'detail' is for the client; it never holds what the host answered. */
+/*
+ * 'detail' is for the client; it never holds what the host answered.
+ * 'evidence' is for the records: what was asked where.
+ */
 struct outcome {
 	enum outcome_kind kind;
 	char detail[OUTCOME_DETAIL_MAX];
+	char evidence[OUTCOME_EVIDENCE_MAX];
 };
 
 /* The name that the challenge's error type ends in, or "valid". */
