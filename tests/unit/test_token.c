@@ -94,6 +94,7 @@ check_algorithm(struct token *t, const char *algorithm, const char *id)
 	assert_non_null(strstr(text, "sensitive=true\n"));
 	assert_non_null(strstr(text, "decrypt=false\n"));
 	assert_non_null(strstr(text, "sign=true\n"));
+	token_key_free(k);
 }
 
 static void
@@ -127,6 +128,7 @@ test_keys(void **state)
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(token_make(t, &u, "RSA-1024", &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_KEY);
+	token_close(t);
 }
 
 static void
