@@ -252,6 +252,9 @@ ipc_recv(
 	if (iov.iov_base == NULL)
 		return err_set(e, ERR_INTERNAL, "no memory for a message");
 	b->n = 0;
+	/* who may wait will have to: the first look would find nothing */
+	if (deadline_us != 0 && wait_for(fd, POLLIN, deadline_us, e) != 0)
+		return -1;
 	while ((got = receive(fd, &iov, &passed, &flags)) < 0) {
 		if (errno != EAGAIN)
 			return err_set(

@@ -400,8 +400,12 @@ run(struct work *w)
 		    "status=%s\nerror=%s\n\n", err_kind_name(e.kind), e.text);
 	(void)fflush(stdout);
 	keyfile_free(w->keyfile);
+	token_key_free(w->token_key);
+	token_close(w->token);
 	EVP_PKEY_free(w->public);
 	w->keyfile = NULL;
+	w->token_key = NULL;
+	w->token = NULL;
 	w->public = NULL;
 	w->n = 0;
 	return r == 0;

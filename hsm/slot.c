@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -110,6 +111,13 @@ open_log(struct slot *s, struct err *e)
 static int
 start(struct slot *s, struct err *e)
 {
+	/* one slot at a time: a wrong PIN is tried once, not once per slot */
+	AUTO_FD int lock = open(state_path(s, "start.lock"),
+	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (lock < 0 || flock(lock, LOCK_EX) != 0)
+		return err_set(e, ERR_UNAVAILABLE, "cannot lock \"%s\": %s",
+		    "start.lock", strerror(errno));
 	if (open_log(s, e) != 0)
 		return -1;
 	if (access(state_path(s, SLOT_PIN_FLAG), F_OK) == 0) {

@@ -112,8 +112,12 @@ slot_keys_free(struct slot_keys *k)
 
 	if (k == NULL)
 		return;
-	for (i = 0; k->keys != NULL && i < k->policy->n_keys; i++)
+	for (i = 0; k->keys != NULL && i < k->policy->n_keys; i++) {
 		keyfile_free(k->keys[i].keyfile);
+		token_key_free(k->keys[i].token_key);
+	}
+	for (i = 0; k->tokens != NULL && i < k->policy->n_tokens; i++)
+		token_close(k->tokens[i]);
 	free(k->keys);
 	free(k->tokens);
 	free(k);

@@ -203,11 +203,21 @@ token_open(const struct token_conf *conf, struct token **out, struct err *e)
 	r = open_locked(conf, t, e);
 	(void)ERR_pop_to_mark();
 	if (r != 0) {
-		free(t);
+		token_close(t);
 		return -1;
 	}
 	*out = t;
 	return 0;
+}
+
+void
+token_close(struct token *t)
+{
+	if (t == NULL)
+		return;
+	if (t->session != CK_INVALID_HANDLE)
+		(void)t->f->C_CloseSession(t->session);
+	free(t);
 }
 
 int
@@ -319,9 +329,11 @@ prove(struct token_key *k, EVP_PKEY *public, struct err *e)
 	    &k->alg, public, span_of(nonce, sizeof(nonce)), sig, e);
 }
 
-static void
+void
 token_key_free(struct token_key *k)
 {
+	if (k == NULL)
+		return;
 	EVP_MD_CTX_free(k->ctx);
 	free(k);
 }

@@ -4,7 +4,7 @@
  * the module's own functions, because libp11 can neither look a key up by
  * CKA_ID, nor say that a session is lost, nor make an EC key.
  *
- * One context per process, opened after the fork and never closed: a lost
+ * One context per module and process, made after the fork and kept: a lost
  * session ends the process, and its replacement logs in anew.
  */
 #ifndef HSM_TOKEN_H
@@ -54,10 +54,13 @@ struct token_conf {
 /*
  * Loads the module, finds the token and logs in.  UNAUTHENTICATED: the PIN
  * is wrong or locked, so nobody may try again by himself; UNAVAILABLE: no
- * such module or token.  Lives as long as the process.
+ * such module or token.  The module stays loaded as long as the process.
  */
 int token_open(
     const struct token_conf *conf, struct token **out, struct err *e) MUST_USE;
+
+/* Closes the session; NULL is allowed.  Its keys must be freed before. */
+void token_close(struct token *t);
 
 /*
  * The one private key with the URI's CKA_ID, proved to belong to 'public' by
@@ -66,6 +69,9 @@ int token_open(
  */
 int token_find(struct token *t, const struct token_uri *uri, EVP_PKEY *public,
     struct token_key **out, struct err *e) MUST_USE;
+
+/* Forgets the key (it stays on the token); NULL is allowed. */
+void token_key_free(struct token_key *k);
 
 /*
  * Signs 'data' into the arena.  UNAVAILABLE with '*lost' true: session, login
