@@ -32,12 +32,19 @@ struct settings_resolve {
 };
 
 struct settings_vald {
-	uint16_t http_port, https_port, tls_alpn_port;
-	const char **allow_networks, **deny_networks, **dns_servers;
-	unsigned allow_networks_count, deny_networks_count, dns_servers_count;
-	struct settings_resolve *resolve;
+	const char **allow_networks; /* private ones that may be asked */
+	const char **deny_networks;  /* ours: database, HSM, management */
+	unsigned allow_networks_count, deny_networks_count;
+	uint16_t http_port;     /* http-01; 80 */
+	uint16_t https_port;    /* redirects to https; 443 */
+	uint16_t tls_alpn_port; /* tls-alpn-01; 443 */
+	struct settings_resolve *resolve; /* answered without DNS */
 	unsigned resolve_count;
-	unsigned workers;
+	const char *dns_server; /* "address[@port]"; NULL: resolv.conf */
+	const char *timeout;    /* of a connection; "10s" */
+	int64_t timeout_s;      /* made from it */
+	unsigned workers;       /* validations at the same time; 8 */
+	unsigned attempts;      /* of a host that does not answer; 3 */
 };
 
 struct settings_acme {
@@ -60,6 +67,8 @@ struct settings {
 	const char *database;   /* conninfo, or NULL: embedded */
 	const char *policies, *keys, *run_dir, *state_dir, *cluster_secret;
 	const char *https_profile;
+	const char **environment; /* of the daemons, "NAME=value" */
+	unsigned environment_count;
 	const char **https_names;
 	unsigned https_names_count;
 	struct settings_listen *listen;

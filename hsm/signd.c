@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "hsm/provision.h"
 #include "hsm/secret.h"
 #include "hsm/sign_policy.h"
@@ -302,6 +303,7 @@ read_ready(struct signd *d)
 	if (ready == d->policy->slots && !d->announced) {
 		d->announced = true;
 		log_event(LOG_INFO, "ready", NULL);
+		notify_ready();
 	}
 }
 

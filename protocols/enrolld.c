@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/sandbox.h"
 #include "protocols/protokey.h"
 
@@ -208,6 +209,7 @@ run(struct enrolld *d, struct ctx *ctx)
 	int64_t next = 0;
 
 	log_event(LOG_INFO, "ready", "url", d->settings->public_url, NULL);
+	notify_ready();
 	while (!stopping) {
 		if (reloading) {
 			reloading = 0;

@@ -1,78 +1,68 @@
-/*
- * Runs the fuzz target that it is linked with over every file of the
- * directories (or files) named on the command line; without any, over
- * $top_srcdir/tests/fuzz/corpus/<target>, where the program is fuzz_<target>.
- * One TAP line: a crash is the program's.
- */
+/* Replays a corpus: a plain main() for fuzz targets, with TAP output. */
 #include <dirent.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "fuzz/fuzz.h"
+#include "fuzz.h"
 
-#define INPUT_MAX ((size_t)1024 * 1024)
+#define INPUT_MAX ((size_t)4 * 1024 * 1024)
 
-static unsigned long
-run_file(const char *path)
+static int
+replay(const char *dir, const char *name)
 {
-	FILE *f = fopen(path, "re");
-	uint8_t *p = malloc(INPUT_MAX);
+	static uint8_t bytes[INPUT_MAX];
+	char path[4096];
 	size_t n;
+	FILE *f;
 
-	if (f == NULL || p == NULL) {
-		(void)printf("not ok 1 - cannot read %s\n", path);
-		exit(1);
-	}
-	n = fread(p, 1, INPUT_MAX, f);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "rb");
+	if (f == NULL)
+		return -1;
+	n = fread(bytes, 1, sizeof(bytes), f);
 	(void)fclose(f);
-	(void)LLVMFuzzerTestOneInput(p, n);
-	free(p);
-	return 1;
+	return LLVMFuzzerTestOneInput(bytes, n);
 }
 
-static unsigned long
-run_path(const char *path)
+static int
+replay_all(const char *dir, DIR *d)
 {
-	unsigned long n = 0;
-	struct dirent *d;
-	char file[4096];
-	DIR *dir;
+	const struct dirent *entry;
+	int n = 0, failed = 0;
 
-	dir = opendir(path);
-	if (dir == NULL)
-		return run_file(path);
-	while ((d = readdir(dir)) != NULL) {
-		if (d->d_name[0] == '.')
+	while ((entry = readdir(d)) != NULL) {
+		if (entry->d_name[0] == '.')
 			continue;
-		(void)snprintf(file, sizeof(file), "%s/%s", path, d->d_name);
-		n += run_file(file);
+		n++;
+		if (replay(dir, entry->d_name) == 0) {
+			(void)printf("ok %d - %s\n", n, entry->d_name);
+		} else {
+			(void)printf("not ok %d - %s\n", n, entry->d_name);
+			failed++;
+		}
 	}
-	(void)closedir(dir);
-	return n;
+	(void)printf("1..%d\n", n);
+	return n > 0 && failed == 0 ? 0 : 1;
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *top = getenv("top_srcdir"), *name;
-	unsigned long n = 0;
-	char path[4096];
-	int i;
+	const char *src = getenv("top_srcdir"), *name = strrchr(argv[0], '/');
+	char dir[2048];
+	DIR *d;
+	int rc;
 
-	(void)printf("1..1\n");
-	for (i = 1; i < argc; i++)
-		n += run_path(argv[i]);
-	if (argc == 1) {
-		name = strrchr(argv[0], '/');
-		name = name == NULL ? argv[0] : name + 1;
-		(void)snprintf(path, sizeof(path), "%s/tests/fuzz/corpus/%s",
-		    top == NULL ? "." : top,
-		    strncmp(name, "fuzz_", 5) == 0 ? name + 5 : name);
-		n = run_path(path);
+	(void)argc;
+	(void)snprintf(dir, sizeof(dir), "%s/tests/fuzz/corpus/%s",
+	    src == NULL ? "." : src, name == NULL ? argv[0] : name + 1);
+	d = opendir(dir);
+	if (d == NULL) {
+		(void)printf("Bail out! no corpus in %s\n", dir);
+		return 1;
 	}
-	(void)printf("%sok 1 - %lu inputs\n", n == 0 ? "not " : "", n);
-	return n == 0;
+	rc = replay_all(dir, d);
+	(void)closedir(d);
+	return rc;
 }

@@ -1,0 +1,127 @@
+/* The schema of chancery.yaml, as chancery.yaml(5) describes it. */
+#include "base/settings_conf.h"
+
+#include <cyaml/cyaml.h>
+
+#define OPT CYAML_FLAG_OPTIONAL
+#define PTR CYAML_FLAG_POINTER
+#define STR(key, flags, type, member)                                          \
+	CYAML_FIELD_STRING_PTR(                                                \
+	    key, CYAML_FLAG_POINTER | (flags), type, member, 1, 4096)
+#define STRINGS(key, type, member)                                             \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | OPT, type, member,      \
+	    &string_entry, 0, 1024)
+#define UINT(key, type, member) CYAML_FIELD_UINT(key, OPT, type, member)
+
+static const cyaml_schema_value_t string_entry = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4096),
+};
+
+static const cyaml_schema_field_t listen_fields[] = {
+	STR("address", 0, struct settings_listen, address),
+	CYAML_FIELD_UINT(
+	    "port", CYAML_FLAG_DEFAULT, struct settings_listen, port),
+	CYAML_FIELD_BOOL("tls", OPT, struct settings_listen, tls),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t listen_entry = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_DEFAULT, struct settings_listen, listen_fields),
+};
+
+static const cyaml_schema_field_t issuer_fields[] = {
+	STR("name", 0, struct settings_issuer, name),
+	STR("certificate", 0, struct settings_issuer, certificate),
+	STR("chain", 0, struct settings_issuer, chain),
+	STRINGS("crl-urls", struct settings_issuer, crl_urls),
+	STRINGS("ocsp-urls", struct settings_issuer, ocsp_urls),
+	STRINGS("ca-issuers-urls", struct settings_issuer, ca_issuers_urls),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t issuer_entry = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_DEFAULT, struct settings_issuer, issuer_fields),
+};
+
+static const cyaml_schema_field_t resolve_fields[] = {
+	STR("suffix", 0, struct settings_resolve, suffix),
+	STR("address", 0, struct settings_resolve, address),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t resolve_entry = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_DEFAULT, struct settings_resolve, resolve_fields),
+};
+
+static const cyaml_schema_field_t vald_fields[] = {
+	UINT("http-port", struct settings_vald, http_port),
+	UINT("https-port", struct settings_vald, https_port),
+	UINT("tls-alpn-port", struct settings_vald, tls_alpn_port),
+	STRINGS("allow-networks", struct settings_vald, allow_networks),
+	STRINGS("deny-networks", struct settings_vald, deny_networks),
+	STR("dns-server", OPT, struct settings_vald, dns_server),
+	STR("timeout", OPT, struct settings_vald, timeout),
+	CYAML_FIELD_SEQUENCE("resolve", PTR | OPT, struct settings_vald,
+	    resolve, &resolve_entry, 0, 64),
+	UINT("workers", struct settings_vald, workers),
+	UINT("attempts", struct settings_vald, attempts),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t acme_fields[] = {
+	STR("profile", 0, struct settings_acme, profile),
+	STR("terms-of-service", OPT, struct settings_acme, terms_of_service),
+	STR("website", OPT, struct settings_acme, website),
+	STRINGS("caa-identities", struct settings_acme, caa_identities),
+	UINT("names-max", struct settings_acme, names_max),
+	STR("order-lifetime", OPT, struct settings_acme, order_lifetime),
+	STR("authorization-lifetime", OPT, struct settings_acme,
+	    authz_lifetime),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t users_fields[] = {
+	STR("enroll", OPT, struct settings_users, enroll),
+	STR("vald", OPT, struct settings_users, vald),
+	STR("signd", OPT, struct settings_users, signd),
+	STR("postgres", OPT, struct settings_users, postgres),
+	STR("oper", OPT, struct settings_users, oper),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t settings_fields[] = {
+	STR("public-url", 0, struct settings, public_url),
+	STR("database", OPT, struct settings, database),
+	STR("policies", OPT, struct settings, policies),
+	STR("keys", OPT, struct settings, keys),
+	STR("run-dir", OPT, struct settings, run_dir),
+	STR("state-dir", OPT, struct settings, state_dir),
+	STR("cluster-secret", OPT, struct settings, cluster_secret),
+	STR("https-profile", OPT, struct settings, https_profile),
+	STRINGS("https-names", struct settings, https_names),
+	STRINGS("environment", struct settings, environment),
+	CYAML_FIELD_SEQUENCE(
+	    "listen", PTR, struct settings, listen, &listen_entry, 1, 16),
+	CYAML_FIELD_SEQUENCE(
+	    "issuers", PTR, struct settings, issuers, &issuer_entry, 1, 64),
+	CYAML_FIELD_MAPPING(
+	    "acme", CYAML_FLAG_DEFAULT, struct settings, acme, acme_fields),
+	CYAML_FIELD_MAPPING("vald", OPT, struct settings, vald, vald_fields),
+	CYAML_FIELD_MAPPING("users", OPT, struct settings, users, users_fields),
+	UINT("workers", struct settings, workers),
+	UINT("connections", struct settings, connections),
+	UINT("connections-per-address", struct settings, per_address),
+	CYAML_FIELD_BOOL("verify-leaves", OPT, struct settings, verify_leaves),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t settings_schema = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_POINTER, struct settings, settings_fields),
+};
+
+const struct cyaml_schema_value *
+settings_conf_schema(void)
+{
+	return &settings_schema;
+}

@@ -1,0 +1,125 @@
+#include "ctl/layout.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+	const char *path;
+	const char *user;  /* NULL: as we are */
+	const char *group; /* whose members get in; NULL: the user's own */
+	mode_t mode;
+};
+
+/* Looks a user up; without separation everything stays ours. */
+static int
+owner_of(const struct place *p, uid_t *uid, gid_t *gid, struct err *e)
+{
+	const struct passwd *pw;
+
+	*uid = (uid_t)-1;
+	*gid = (gid_t)-1;
+	if (geteuid() != 0)
+		return 0;
+	if (p->user != NULL) {
+		pw = getpwnam(p->user);
+		if (pw == NULL)
+			return err_set(e, ERR_NOT_FOUND,
+			    "there is no user \"%s\"", p->user);
+		*uid = pw->pw_uid;
+		*gid = pw->pw_gid;
+	}
+	if (p->group != NULL) {
+		pw = getpwnam(p->group);
+		if (pw == NULL)
+			return err_set(e, ERR_NOT_FOUND,
+			    "there is no user \"%s\"", p->group);
+		*gid = pw->pw_gid;
+	}
+	return 0;
+}
+
+static int
+make_place(const struct place *p, struct err *e)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (owner_of(p, &uid, &gid, e) == -1)
+		return -1;
+	if (mkdir(p->path, 0700) == -1 && errno != EEXIST)
+		return err_set(e, ERR_UNAVAILABLE, "cannot make \"%s\": %s",
+		    p->path, strerror(errno));
+	if (geteuid() == 0 && chown(p->path, uid, gid) == -1)
+		return err_set(e, ERR_UNAVAILABLE, "cannot give \"%s\": %s",
+		    p->path, strerror(errno));
+	if (chmod(p->path, p->mode) == -1)
+		return err_set(e, ERR_UNAVAILABLE,
+		    "cannot set the mode of \"%s\": %s", p->path,
+		    strerror(errno));
+	return 0;
+}
+
+int
+layout_prepare(struct arena *a, const struct settings *s, struct err *e)
+{
+	const struct settings_users *u = &s->users;
+	const struct place places[] = {
+		{ s->run_dir, NULL, NULL, 0755 },
+		/* signd listens; one role each may connect */
+		{ arena_printf(a, "%s/sign-enroll", s->run_dir), u->signd,
+		    u->enroll, 02750 },
+		{ arena_printf(a, "%s/sign-oper", s->run_dir), u->signd, NULL,
+		    02750 },
+		{ arena_printf(a, "%s/sign-pub", s->run_dir), u->signd, NULL,
+		    02750 },
+		{ arena_printf(a, "%s/pg", s->run_dir), u->postgres, NULL,
+		    0755 },
+		{ arena_printf(a, "%s/signd", s->state_dir), u->signd, NULL,
+		    0700 },
+		{ arena_printf(a, "%s/enroll", s->state_dir), u->enroll, NULL,
+		    0700 },
+		{ arena_printf(a, "%s/pg", s->state_dir), u->postgres, NULL,
+		    0700 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (make_place(&places[i], e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+bool
+layout_separated(struct arena *a, const struct settings *s, const char **why)
+{
+	const struct {
+		const char *daemon, *user;
+	} all[] = {
+		{ "enrolld", s->users.enroll },
+		{ "vald", s->users.vald },
+		{ "signd", s->users.signd },
+		{ "postgresql", s->database == NULL ? s->users.postgres : "" },
+	};
+	size_t n = sizeof(all) / sizeof(all[0]), i, j;
+
+	for (i = 0; i < n; i++) {
+		if (all[i].user == NULL) {
+			*why = arena_printf(
+			    a, "%s has no OS user of its own", all[i].daemon);
+			return false;
+		}
+		for (j = 0; j < i; j++) {
+			if (strcmp(all[i].user, all[j].user) == 0) {
+				*why = arena_printf(a,
+				    "%s and %s share the OS user \"%s\"",
+				    all[j].daemon, all[i].daemon, all[i].user);
+				return false;
+			}
+		}
+	}
+	return true;
+}
