@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/rand.h>
+
 #define FIRST_CAPACITY ((size_t)1024)
 
 /* Entries and two open-addressing tables over them, twice as large; a cell
@@ -13,6 +15,7 @@ struct generation {
 	size_t n, capacity;
 	int64_t since_s;
 	uint64_t lowest; /* offset of any entry */
+	uint64_t seed;
 };
 
 struct sign_index {
@@ -25,8 +28,14 @@ sign_index_new(int64_t horizon_s)
 {
 	struct sign_index *x = calloc(1, sizeof(*x));
 
-	if (x != NULL)
-		x->horizon_s = horizon_s;
+	if (x == NULL)
+		return NULL;
+	x->horizon_s = horizon_s;
+	if (RAND_bytes((unsigned char *)&x->now.seed, sizeof(x->now.seed)) !=
+	    1) {
+		free(x);
+		return NULL;
+	}
 	return x;
 }
 
@@ -49,16 +58,16 @@ sign_index_free(struct sign_index *x)
 	free(x);
 }
 
-/* Hashes are uniform already; a serial's random octets come last. */
+/* Seeded: a caller who chooses serials shall not choose their cells. */
 static size_t
-cell_of(const uint8_t *p, size_t n, size_t cells)
+cell_of(uint64_t seed, const uint8_t *p, size_t n, size_t cells)
 {
-	uint64_t v = 0;
+	uint64_t v = seed;
 	size_t i;
 
-	for (i = n > 8 ? n - 8 : 0; i < n; i++)
-		v = v << 8 | p[i];
-	return (size_t)(v * 0x9e3779b97f4a7c15u >> 20) & (cells - 1);
+	for (i = 0; i < n; i++)
+		v = (v ^ p[i]) * 0x9e3779b97f4a7c15u + (v >> 29);
+	return (size_t)(v >> 20) & (cells - 1);
 }
 
 static void
@@ -76,9 +85,9 @@ link_entry(struct generation *g, size_t number)
 	size_t cells = g->capacity * 2;
 
 	link_cell(g->by_hash, cells,
-	    cell_of(t->tbs_hash, SIGN_HASH_SIZE, cells), number);
-	link_cell(g->by_serial, cells, cell_of(t->serial, t->serial_n, cells),
-	    number);
+	    cell_of(g->seed, t->tbs_hash, SIGN_HASH_SIZE, cells), number);
+	link_cell(g->by_serial, cells,
+	    cell_of(g->seed, t->serial, t->serial_n, cells), number);
 }
 
 static bool
@@ -122,6 +131,7 @@ sign_index_add(
 		generation_clear(&x->before);
 		x->before = x->now;
 		memset(&x->now, 0, sizeof(x->now));
+		x->now.seed = x->before.seed;
 	}
 	if (g->n == 0) {
 		g->since_s = now_s;
@@ -144,7 +154,7 @@ find_hash(const struct generation *g, const uint8_t *hash)
 
 	if (g->n == 0)
 		return NULL;
-	at = cell_of(hash, SIGN_HASH_SIZE, cells);
+	at = cell_of(g->seed, hash, SIGN_HASH_SIZE, cells);
 	for (; g->by_hash[at] != 0; at = (at + 1) & (cells - 1)) {
 		t = &g->entries[g->by_hash[at] - 1];
 		if (memcmp(t->tbs_hash, hash, SIGN_HASH_SIZE) == 0)
@@ -161,7 +171,7 @@ find_serial(const struct generation *g, struct span serial)
 
 	if (g->n == 0)
 		return NULL;
-	at = cell_of(serial.p, serial.n, cells);
+	at = cell_of(g->seed, serial.p, serial.n, cells);
 	for (; g->by_serial[at] != 0; at = (at + 1) & (cells - 1)) {
 		t = &g->entries[g->by_serial[at] - 1];
 		if (span_eq(serial, span_of(t->serial, t->serial_n)))

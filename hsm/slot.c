@@ -151,8 +151,11 @@ sign_new(struct slot *s, const struct sign_request *req,
 		s->keys, s->arena, &job, &out->signature, &s->lost, e) != 0)
 		return -1;
 	entry->signature = out->signature;
-	if (sign_log_add(s->log, entry, &out->receipt, e) != 0)
+	if (sign_log_add(s->log, entry, &out->receipt, e) != 0) {
+		/* what is on disk, only a new reader of the log knows */
+		s->lost = true;
 		return -1;
+	}
 	s->signatures++;
 	return 0;
 }

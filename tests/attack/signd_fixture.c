@@ -150,9 +150,8 @@ signd_path(struct fixture *f)
 	return arena_printf(f->a, "%s/chancery-signd", dir == NULL ? "." : dir);
 }
 
-/* Runs one ceremony request. */
-static int
-ceremony(struct fixture *f, const char *request)
+int
+fixture_ceremony(struct fixture *f, const char *request)
 {
 	const char *file = fixture_write(f, "request", span_str(request));
 	char *const argv[] = { signd_path(f), (char *)"--ceremony",
@@ -329,10 +328,11 @@ make_ca(struct fixture *f)
 	put_name(&name, "Test CA");
 	f->ca_name = span_dup(f->a, buf_get(&name));
 	f->aki = span_of("\x30\x06\x80\x04\x01\x02\x03\x04", 8);
-	assert_int_equal(ceremony(f, arena_printf(f->a,
-					 "verb=make-key\n%salgorithm=P-256\n"
-					 "public=%s/ca.pub\n",
-					 key_lines(f), f->dir)),
+	assert_int_equal(
+	    fixture_ceremony(f, arena_printf(f->a,
+				    "verb=make-key\n%salgorithm=P-256\n"
+				    "public=%s/ca.pub\n",
+				    key_lines(f), f->dir)),
 	    0);
 	assert_int_equal(
 	    pem_decode(f->a, "PUBLIC KEY",
@@ -341,10 +341,10 @@ make_ca(struct fixture *f)
 	    0);
 	tbs = fixture_write(f, "ca.tbs", fixture_tbs(f, &t));
 	assert_int_equal(
-	    ceremony(f, arena_printf(f->a,
-			    "verb=self-sign\n%stbs=%s\nout=%s\n\n"
-			    "verb=attributes\n%s",
-			    key_lines(f), tbs, f->ca, key_lines(f))),
+	    fixture_ceremony(f, arena_printf(f->a,
+				    "verb=self-sign\n%stbs=%s\nout=%s\n\n"
+				    "verb=attributes\n%s",
+				    key_lines(f), tbs, f->ca, key_lines(f))),
 	    0);
 }
 

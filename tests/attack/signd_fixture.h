@@ -48,6 +48,9 @@ void fixture_clear(struct fixture *f);
 /* Runs a program with this standard input file (or NULL); its status. */
 int fixture_run(struct fixture *f, const char *input, char *const argv[]);
 
+/* Runs ceremony requests; the exit status, answers in DIR/run.log. */
+int fixture_ceremony(struct fixture *f, const char *requests);
+
 /* Writes a file below the scratch directory; its path. */
 const char *fixture_write(
     struct fixture *f, const char *name, struct span text);
