@@ -1,7 +1,7 @@
 #include <cyaml/cyaml.h>
 
 #include "base/conf.h"
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 #include "protocols/vald/vald_conf.h"
 
 static const cyaml_schema_value_t schema = {
