@@ -11,7 +11,7 @@
 #include "protocols/vald/vald_run.h"
 
 struct vald_serve {
-	struct vald_run run; /* 'stop' is filled in here */
+	struct vald_run run; /* 'stop' and 'deny' are filled in here */
 	const char *user;    /* to become; NULL: stay */
 	/* What may be read: /etc for the resolver, a directory with the
 	 * database's socket; nothing may be written. */
