@@ -4,8 +4,10 @@
 
 #include <openssl/sha.h>
 
+#include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "ca/authn.h"
 #include "ca/certrow.h"
 #include "ca/lint.h"
@@ -383,22 +385,40 @@ attempt(struct enroll *x, struct err *e)
 	return 0;
 }
 
-int
-enroll_submit(struct ctx *ctx, const struct request *req,
-    struct enroll_result *res, struct err *e)
+static void
+log_outcome(const struct enroll *x, int rc, const struct err *e)
 {
-	struct enroll x = { .ctx = ctx, .req = req, .res = res };
+	const char *serial = x->res->serial.n == 0
+				 ? NULL
+				 : hex_encode(x->ctx->arena, x->res->serial);
+
+	if (rc == 0)
+		log_event(LOG_INFO,
+		    x->res->status == ENROLL_ISSUED ? "issued" : "pending",
+		    "serial", serial, "profile", x->req->profile, "principal",
+		    x->principal.name, "protocol", x->req->protocol, "txn",
+		    x->req->txn, NULL);
+	else
+		log_event(e->kind == ERR_INTERNAL ? LOG_ERROR : LOG_WARN,
+		    "not issued", "kind", err_kind_name(e->kind), "msg",
+		    e->text, "profile", x->req->profile, "principal",
+		    x->principal.name, "protocol", x->req->protocol, "txn",
+		    x->req->txn, NULL);
+}
+
+static int
+submit(struct enroll *x, struct err *e)
+{
 	int tries;
 
-	hash_request(req, x.request_hash);
 	for (tries = 0; tries < 2; tries++) {
-		*res = (struct enroll_result){ 0 };
-		if (attempt(&x, e) == 0)
+		*x->res = (struct enroll_result){ 0 };
+		if (attempt(x, e) == 0)
 			return 0;
-		if (!x.repeated)
+		if (!x->repeated)
 			return -1;
-		x.repeated = false;
-		if (earlier(&x, e) == 0)
+		x->repeated = false;
+		if (earlier(x, e) == 0)
 			return 0;
 		/* given up meanwhile: the transaction is free again */
 		if (e->kind != ERR_NOT_FOUND)
@@ -406,6 +426,19 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	}
 	return err_set(
 	    e, ERR_UNAVAILABLE, "this transaction is being processed");
+}
+
+int
+enroll_submit(struct ctx *ctx, const struct request *req,
+    struct enroll_result *res, struct err *e)
+{
+	struct enroll x = { .ctx = ctx, .req = req, .res = res };
+	int rc;
+
+	hash_request(req, x.request_hash);
+	rc = submit(&x, e);
+	log_outcome(&x, rc, e);
+	return rc;
 }
 
 int

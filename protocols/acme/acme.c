@@ -300,6 +300,7 @@ acme_shape(const struct http_request *req, struct http_reply *reply)
 		.detail =
 		    arena_memdup(req->arena, reply->body.p, reply->body.n) };
 
+	text[strcspn(text, "\n")] = '\0';
 	if (reply->status == 413)
 		p.type = PROBLEM_TOO_LARGE;
 	else if (reply->status >= 500)
