@@ -95,6 +95,14 @@ read_cert(struct arena *a, struct issuer *out, struct err *e)
 	return issuer_sig_alg(a, &out->key, &out->sig_alg, e);
 }
 
+int
+issuer_open(struct arena *a, const char *name, struct span cert,
+    struct issuer *out, struct err *e)
+{
+	*out = (struct issuer){ .name = name, .cert = cert };
+	return read_cert(a, out, e);
+}
+
 /* The next PEM certificate of '*text', or false at the end. */
 static bool
 next_pem(struct arena *a, struct span *text, const char **pem)

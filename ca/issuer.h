@@ -45,6 +45,13 @@ int issuer_set_load(
     const struct settings *s, struct issuer_set **out, struct err *e) MUST_USE;
 void issuer_set_free(struct issuer_set *set);
 
+/*
+ * Reads one CA certificate (DER, which stays borrowed); the chain and URLs
+ * stay empty.  The caller clears 'out->key'.
+ */
+int issuer_open(struct arena *a, const char *name, struct span cert,
+    struct issuer *out, struct err *e) MUST_USE;
+
 /* Fills in the row ids of all issuers; NOT_FOUND names one not registered. */
 int issuer_set_lookup(
     struct issuer_set *set, struct db *db, struct err *e) MUST_USE;

@@ -1,7 +1,7 @@
 /* Configuration files: whatever the bytes, a struct or an error. */
 #include "base/conf.h"
 #include "base/settings_conf.h"
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "fuzz/fuzz.h"
+#include "tests/fuzz/fuzz.h"
 #include "hsm/tosign.h"
 
 int
