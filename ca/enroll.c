@@ -246,9 +246,8 @@ run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
 static void
 hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, (size_t)256 * 1024);
 
-	buf_init(&b, (size_t)256 * 1024);
 	buf_block(&b, span_str(req->profile));
 	buf_block(&b, span_str(req->issuer));
 	buf_block(&b, req->want.raw);

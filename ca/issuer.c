@@ -26,7 +26,7 @@ issuer_sig_alg(
     struct arena *a, const struct pubkey *key, struct span *out, struct err *e)
 {
 	const char *oid = OID_SHA256_RSA;
-	AUTO_BUF b;
+	AUTO_BUF(b, 64);
 	size_t seq;
 
 	if (key->type == PUBKEY_ED25519)
@@ -35,7 +35,6 @@ issuer_sig_alg(
 		oid = strcmp(key->name, "P-256") == 0   ? OID_ECDSA_SHA256
 		      : strcmp(key->name, "P-384") == 0 ? OID_ECDSA_SHA384
 							: OID_ECDSA_SHA512;
-	buf_init(&b, 64);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_oid(&b, oid);
 	if (key->type == PUBKEY_RSA)

@@ -85,7 +85,7 @@ int
 lint_authority_key_id(const struct lint *l, struct err *e)
 {
 	struct span want;
-	AUTO_BUF b;
+	AUTO_BUF(b, 256);
 	size_t seq;
 
 	if (l->in->issuer == NULL)
@@ -93,7 +93,6 @@ lint_authority_key_id(const struct lint *l, struct err *e)
 	if (l->aki == NULL)
 		return err_set(
 		    e, ERR_REFUSED, "authorityKeyIdentifier is missing");
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_put(&b, DER_CONTEXT(0), l->in->issuer->key_id);
 	der_end(&b, seq);

@@ -219,9 +219,8 @@ build(struct ceremony *x, const struct ceremony_authority *a, struct span spki,
 		.ca_issuers_urls = &ca_issuers };
 	struct lint_input lint = { .issuer = by };
 	struct pubkey key;
-	AUTO_BUF name;
+	AUTO_BUF(name, 65536);
 
-	buf_init(&name, 65536);
 	if (fill_profile(x, a, &p) == -1 ||
 	    dn_parse(x->a, a->subject, &plan.subject, x->e) == -1 ||
 	    pubkey_open(spki, &key, x->e) == -1)
@@ -294,9 +293,8 @@ static int
 write_csr(struct ceremony *x, const struct ceremony_authority *a)
 {
 	struct dn dn;
-	AUTO_BUF name;
+	AUTO_BUF(name, 65536);
 
-	buf_init(&name, 65536);
 	if (a->csr == NULL)
 		return err_set(x->e, ERR_MALFORMED,
 		    "authority \"%s\" needs a path for its csr", a->name);

@@ -65,10 +65,9 @@ offline_call(struct arena *a, const struct offline *o, const char *request,
     const char **answer, struct err *e)
 {
 	int in[2], out[2], status, rc;
-	AUTO_BUF b;
+	AUTO_BUF(b, ANSWER_MAX);
 	pid_t pid;
 
-	buf_init(&b, ANSWER_MAX);
 	if (pipe2(in, O_CLOEXEC) == -1 || pipe2(out, O_CLOEXEC) == -1)
 		return err_set(
 		    e, ERR_UNAVAILABLE, "no pipe: %s", strerror(errno));

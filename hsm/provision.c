@@ -74,10 +74,9 @@ read_file(
 {
 	AUTO(FILE) f = fopen(path, "re");
 	uint8_t chunk[4096];
-	AUTO_BUF b;
+	AUTO_BUF(b, FILE_BYTES_MAX);
 	size_t n;
 
-	buf_init(&b, FILE_BYTES_MAX);
 	if (f == NULL)
 		return err_set(e, ERR_UNAVAILABLE, "cannot read \"%s\": %s",
 		    path, strerror(errno));
@@ -323,9 +322,8 @@ csr(struct work *w, struct err *e)
 	struct tosign_attr *attrs;
 	struct span name, sig;
 	size_t begun, n;
-	AUTO_BUF b;
+	AUTO_BUF(b, TOSIGN_CERT_MAX);
 
-	buf_init(&b, TOSIGN_CERT_MAX);
 	if (open_key(w, false, e) != 0 || need(w, "subject", &hex, e) != 0 ||
 	    need(w, "out", &out, e) != 0 ||
 	    hex_decode(w->a, span_str(hex), &name, e) != 0 ||

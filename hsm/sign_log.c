@@ -508,9 +508,8 @@ verify_all(int fd, uint64_t size, struct sign_hasher *h,
 	uint64_t at, last_bar = SIGN_RECORD_NO_BAR;
 	uint8_t hash[SIGN_HASH_SIZE];
 	struct sign_record r;
-	AUTO_BUF b;
+	AUTO_BUF(b, SIGN_RECORD_MAX);
 
-	buf_init(&b, SIGN_RECORD_MAX);
 	for (at = 0; at < size; at += r.length) {
 		if (!sign_record_read(h, fd, at, &b, &r) ||
 		    r.seq != out->records + 1 || r.bar != last_bar ||

@@ -460,10 +460,9 @@ find_class(const struct check *ck, const struct sign_key *key,
 {
 	const struct sign_class *k;
 	struct err why;
-	AUTO_BUF text;
+	AUTO_BUF(text, ERR_TEXT_MAX);
 	size_t i;
 
-	buf_init(&text, ERR_TEXT_MAX);
 	for (i = 0; i < ck->policy->n_classes; i++) {
 		k = &ck->policy->classes[i];
 		if (k->key != key || k->role != ck->role ||

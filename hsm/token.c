@@ -384,9 +384,8 @@ static struct span
 ecdsa_value(struct arena *a, struct span raw)
 {
 	size_t begun, half = raw.n / 2;
-	AUTO_BUF b;
+	AUTO_BUF(b, SIGNATURE_MAX);
 
-	buf_init(&b, SIGNATURE_MAX);
 	begun = der_begin(&b, DER_SEQUENCE);
 	der_uint(&b, span_of(raw.p, half));
 	der_uint(&b, span_of(raw.p + half, half));

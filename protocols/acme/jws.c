@@ -199,10 +199,9 @@ jwk_parse(struct arena *a, const json_t *v, struct jwk *out, struct err *e)
 {
 	struct pubkey key;
 	const char *kty;
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 	int rc;
 
-	buf_init(&b, 8192);
 	if (!json_is_object(v))
 		return err_set(e, ERR_MALFORMED, "\"jwk\" is not an object");
 	if (jsonio_required(a, v, "kty", &kty, e) == -1)
@@ -343,13 +342,12 @@ static int
 ecdsa_der(
     struct arena *a, struct span raw, size_t n, struct span *out, struct err *e)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, 256);
 	size_t seq;
 
 	if (raw.n != 2 * n)
 		return err_set(
 		    e, ERR_BAD_POP, "signature is not %zu octets", 2 * n);
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_uint(&b, span_of(raw.p, n));
 	der_uint(&b, span_of(raw.p + n, n));
@@ -365,11 +363,10 @@ jws_verify(
 	const struct alg *alg = find_alg(j->alg);
 	struct span signature = j->signature;
 	struct pubkey key;
-	AUTO_BUF id;
+	AUTO_BUF(id, 64);
 	size_t seq;
 	int rc;
 
-	buf_init(&id, 64);
 	if (alg == NULL)
 		return err_set(
 		    e, ERR_BAD_KEY, "algorithm \"%.20s\" is not taken", j->alg);

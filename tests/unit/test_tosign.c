@@ -357,10 +357,9 @@ made(struct arena *a, int version, const char *nb, uint8_t tag,
 	size_t outer, in;
 	struct span tail, out;
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	assert_int_equal(hex_decode(a, span_str(tail_hex), &tail, &e), 0);
-	buf_init(&b, 4096);
 	outer = der_begin(&b, DER_SEQUENCE);
 	in = der_begin(&b, DER_CONTEXT_CONSTRUCTED(0));
 	der_int(&b, version);
