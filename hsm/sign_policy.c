@@ -385,10 +385,25 @@ san_type(const struct tosign_general_name *gn)
 }
 
 static int
+check_san(const struct sign_class *k, const struct tosign_general_name *gn,
+    struct err *e)
+{
+	enum sign_name_type type = san_type(gn);
+
+	if (type == SIGN_NAME_DNS && !k->san_wildcard &&
+	    sign_names_wildcard(gn->value))
+		return err_set(e, ERR_REFUSED, "is a wildcard");
+	if (type == SIGN_NAME__COUNT ||
+	    !match_any(&k->san[type], type, gn->value))
+		return err_set(e, ERR_REFUSED, "matches no pattern");
+	return 0;
+}
+
+static int
 check_names(struct arena *a, const struct sign_class *k,
     const struct sign_facts *f, struct err *e)
 {
-	enum sign_name_type type;
+	struct err why;
 	size_t i;
 
 	for (i = 0; i < f->n_subject; i++) {
@@ -401,11 +416,9 @@ check_names(struct arena *a, const struct sign_class *k,
 		return err_set(
 		    e, ERR_REFUSED, "san: more than %zu names", k->san_max);
 	for (i = 0; i < f->n_san; i++) {
-		type = san_type(&f->san[i]);
-		if (type == SIGN_NAME__COUNT ||
-		    !match_any(&k->san[type], type, f->san[i].value))
-			return err_set(e, ERR_REFUSED,
-			    "san: name %zu matches no pattern", i + 1);
+		if (check_san(k, &f->san[i], &why) != 0)
+			return err_set(e, ERR_REFUSED, "san: name %zu %s",
+			    i + 1, why.text);
 	}
 	return 0;
 }

@@ -108,6 +108,7 @@ struct sign_class {
 	size_t n_subject;
 	struct sign_strings san[SIGN_NAME_TEXT]; /* by type */
 	size_t san_max;
+	bool san_wildcard; /* DNS names may be wildcards */
 	int64_t max_validity_s, backdate_s;
 	struct sign_strings approvers;
 	size_t approvals;

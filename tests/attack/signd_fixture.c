@@ -36,7 +36,7 @@ const char fixture_classes[] =
     "    authorityKeyIdentifier, basicConstraints]\n"
     "  subject:\n"
     "  - {attribute: commonName, values: [\"*\"], from-san: true}\n"
-    "  san: {dns: [\".good.test\"]}\n"
+    "  san: {dns: [\"**.good.test\"]}\n"
     "  max-validity: 90d\n"
     "  backdate: 1h\n"
     /* says what the compiled-in rules must not let through */
@@ -49,7 +49,7 @@ const char fixture_classes[] =
     "  key-usage: [\"keyCertSign cRLSign\", cRLSign, digitalSignature]\n"
     "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
     "    authorityKeyIdentifier, basicConstraints, noCheck]\n"
-    "  san: {dns: [\".\"]}\n"
+    "  san: {dns: [\"**\"]}\n"
     "  max-validity: 10y\n"
     "- name: sub-ca\n"
     "  key: ca\n"

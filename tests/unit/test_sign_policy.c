@@ -38,20 +38,34 @@ test_names(void **state)
 	} v[] = {
 		{ SIGN_NAME_DNS, "a.test", "a.test", true },
 		{ SIGN_NAME_DNS, "a.test", "b.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b.a.test", true },
-		{ SIGN_NAME_DNS, ".a.test", "a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "xa.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "*.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "B.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b..a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b.a.test.", false },
-		{ SIGN_NAME_DNS, ".a.test", "b/c.a.test", false },
+		{ SIGN_NAME_DNS, "a.test", "*.a.test", false },
+		{ SIGN_NAME_DNS, "a.test", "A.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", "b.a.test", true },
 		{ SIGN_NAME_DNS, "*.a.test", "*.a.test", true },
-		{ SIGN_NAME_DNS, "*.a.test", "*.b.a.test", true },
-		{ SIGN_NAME_DNS, "*.a.test", "*.xa.test", false },
-		{ SIGN_NAME_DNS, "*.a.test", "b.a.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", "a.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", "c.b.a.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", "*.b.a.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", "b.xa.test", false },
+		{ SIGN_NAME_DNS, "*.a.test", ".a.test", false },
 		{ SIGN_NAME_DNS, "*.a.test", "b.*.a.test", false },
-		{ SIGN_NAME_DNS, ".", "x.y", true },
+		{ SIGN_NAME_DNS, "**.a.test", "b.a.test", true },
+		{ SIGN_NAME_DNS, "**.a.test", "c.b.a.test", true },
+		{ SIGN_NAME_DNS, "**.a.test", "*.a.test", true },
+		{ SIGN_NAME_DNS, "**.a.test", "*.b.a.test", true },
+		{ SIGN_NAME_DNS, "**.a.test", "a.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "xa.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "B.a.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "b..a.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "b.a.test.", false },
+		{ SIGN_NAME_DNS, "**.a.test", "b/c.a.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "*a.a.test", false },
+		{ SIGN_NAME_DNS, "**.a.test", "*.*.a.test", false },
+		{ SIGN_NAME_DNS, "**", "x.y", true },
+		{ SIGN_NAME_DNS, "**", "localhost", true },
+		{ SIGN_NAME_DNS, "**", "*.y", true },
+		{ SIGN_NAME_DNS, "**", "*", false },
+		{ SIGN_NAME_DNS, "**", "", false },
+		{ SIGN_NAME_DNS, "**", "a b", false },
 		{ SIGN_NAME_EMAIL, "@a.test", "u@a.test", true },
 		{ SIGN_NAME_EMAIL, "@a.test", "u@b.a.test", false },
 		{ SIGN_NAME_EMAIL, "@.a.test", "u@b.a.test", true },
@@ -80,7 +94,7 @@ test_names(void **state)
 			fail_msg("%s %s", v[i].pattern, v[i].name);
 	}
 	assert_false(sign_names_match(
-	    SIGN_NAME_DNS, ".a.test", span_of("e.test\0.a.test", 14)));
+	    SIGN_NAME_DNS, "**.a.test", span_of("e.test\0.a.test", 14)));
 	assert_true(
 	    sign_names_match(SIGN_NAME_IP, "10.1.64.0/18", span_of(ip4, 4)));
 	assert_false(
@@ -102,6 +116,13 @@ test_patterns(void **state)
 		{ SIGN_NAME_DNS, "" },
 		{ SIGN_NAME_DNS, "a..b" },
 		{ SIGN_NAME_DNS, "*" },
+		{ SIGN_NAME_DNS, "." },
+		{ SIGN_NAME_DNS, ".a.test" },
+		{ SIGN_NAME_DNS, "*." },
+		{ SIGN_NAME_DNS, "**." },
+		{ SIGN_NAME_DNS, "***.a.test" },
+		{ SIGN_NAME_DNS, "*.*.a.test" },
+		{ SIGN_NAME_DNS, "b*.a.test" },
 		{ SIGN_NAME_DNS, "a.*.b" },
 		{ SIGN_NAME_DNS, "A.test" },
 		{ SIGN_NAME_IP, "10.0.0.0/33" },
@@ -178,7 +199,7 @@ load(const char *head, const char *classes, struct sign_policy **p,
 	"  key-usage: [digitalSignature, absent]\n"                            \
 	"  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"         \
 	"    authorityKeyIdentifier, 1.2.3.4=0500]\n"                          \
-	"  max-validity: 2d\n  san: {dns: [.good.test]}\n" more
+	"  max-validity: 2d\n  san: {dns: [\"**.good.test\"]}\n" more
 
 static void
 test_load_errors(void **state)
@@ -260,7 +281,7 @@ test_rules(void **state)
 		"classes:\n- {name: c, key: ca, caller: enroll,\n"
 		"  kind: certificate, eku: [serverAuth],\n"
 		"  key-usage: [digitalSignature], max-validity: 1d,\n"
-		"  san: {dns: [.good.test]}, extensions: [keyUsage,\n"
+		"  san: {dns: [\"**.good.test\"]}, extensions: [keyUsage,\n"
 		"  extendedKeyUsage, subjectAltName,\n"
 		"  authorityKeyIdentifier, 1.2.3.4=0101ff]}\n",
 		&p, &e),
@@ -268,6 +289,41 @@ test_rules(void **state)
 	t.spki = span_of(NULL, 0);
 	assert_int_equal(check(p, &t, &req, &e), -1);
 	assert_non_null(strstr(e.text, "1.2.3.4 has another value"));
+	sign_policy_free(p);
+}
+
+static void
+test_wildcard(void **state)
+{
+	struct sign_policy *p;
+	struct sign_request req = { .request_id = "r" };
+	struct fixture_tbs t = { .slot = SLOT, .dns = "*.good.test" };
+	struct err e;
+
+	(void)state;
+	assert_int_equal(load(HEAD, CLASS(""), &p, &e), 0);
+	assert_int_equal(check(p, &t, &req, &e), -1);
+	assert_non_null(strstr(e.text, "san: name 1 is a wildcard"));
+	sign_policy_free(p);
+	assert_int_equal(load(HEAD, CLASS("    wildcard: true\n"), &p, &e), -1);
+	assert_int_equal(
+	    load(HEAD, CLASS("  san: {dns: [\"*.good.test\"]}\n"), &p, &e),
+	    -1); /* there already */
+	assert_int_equal(
+	    load(HEAD,
+		"classes:\n- {name: c, key: ca, caller: enroll,\n"
+		"  kind: certificate, eku: [serverAuth],\n"
+		"  key-usage: [digitalSignature], max-validity: 1d,\n"
+		"  extensions: [extendedKeyUsage, keyUsage,\n"
+		"  subjectAltName, authorityKeyIdentifier],\n"
+		"  san: {dns: [\"*.good.test\"],\n"
+		"    wildcard: true}}\n",
+		&p, &e),
+	    0);
+	assert_int_equal(check(p, &t, &req, &e), 0);
+	t.dns = "*.b.good.test";
+	assert_int_equal(check(p, &t, &req, &e), -1);
+	assert_non_null(strstr(e.text, "san: name 1 matches no pattern"));
 	sign_policy_free(p);
 }
 
@@ -363,6 +419,7 @@ main(void)
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_load_errors),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_wildcard),
 		cmocka_unit_test(test_approvals),
 	};
 
