@@ -160,8 +160,7 @@ parse_rsa(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 	der_end(b, key);
 	der_end(b, bits);
 	der_end(b, spki);
-	out->json = arena_printf(
-	    a, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e_text, n_text);
+	out->json = arena_printf(a, RSA_JSON, e_text, n_text);
 	return 0;
 }
 
@@ -346,10 +345,10 @@ ecdsa_der(
 	AUTO_BUF b;
 	size_t seq;
 
+	buf_init(&b, 256);
 	if (raw.n != 2 * n)
 		return err_set(
 		    e, ERR_BAD_POP, "signature is not %zu octets", 2 * n);
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_uint(&b, span_of(raw.p, n));
 	der_uint(&b, span_of(raw.p + n, n));
