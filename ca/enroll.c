@@ -243,8 +243,9 @@ run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
 }
 
 /* What is asked, in full: other bytes under the same txn are a conflict. */
-static void
-hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
+static int
+hash_request(
+    const struct request *req, uint8_t out[STORE_HASH_SIZE], struct err *e)
 {
 	AUTO_BUF b;
 
@@ -254,7 +255,10 @@ hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
 	buf_block(&b, req->want.raw);
 	buf_u64(&b, (uint64_t)req->want.not_before);
 	buf_u64(&b, (uint64_t)req->want.not_after);
+	if (!buf_ok(&b))
+		return err_set(e, ERR_MALFORMED, "request is too long");
 	(void)SHA256(b.p, b.n, out);
+	return 0;
 }
 
 /* An intent that an earlier try left behind. */
@@ -391,7 +395,8 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	struct enroll x = { .ctx = ctx, .req = req, .res = res };
 	int tries;
 
-	hash_request(req, x.request_hash);
+	if (hash_request(req, x.request_hash, e) == -1)
+		return -1;
 	for (tries = 0; tries < 2; tries++) {
 		*res = (struct enroll_result){ 0 };
 		if (attempt(&x, e) == 0)

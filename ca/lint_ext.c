@@ -88,12 +88,12 @@ lint_authority_key_id(const struct lint *l, struct err *e)
 	AUTO_BUF b;
 	size_t seq;
 
+	buf_init(&b, 256);
 	if (l->in->issuer == NULL)
 		return 0;
 	if (l->aki == NULL)
 		return err_set(
 		    e, ERR_REFUSED, "authorityKeyIdentifier is missing");
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_put(&b, DER_CONTEXT(0), l->in->issuer->key_id);
 	der_end(&b, seq);
@@ -178,6 +178,15 @@ lint_basic_constraints(const struct lint *l, struct err *e)
 		    "basicConstraints of a CA are not critical");
 	if (!l->ca && l->path_len >= 0)
 		return err_set(e, ERR_REFUSED, "pathLenConstraint without cA");
+	return 0;
+}
+
+int
+lint_path_length(const struct lint *l, struct err *e)
+{
+	if (l->ca && l->in->issuer != NULL && l->in->issuer->path_len == 0)
+		return err_set(e, ERR_REFUSED,
+		    "the issuer's path length allows no CA below it");
 	return 0;
 }
 
