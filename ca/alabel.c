@@ -11,6 +11,7 @@
 #define DAMP 700
 #define INITIAL_BIAS 72
 #define INITIAL_N 0x80
+#define PRINTABLE_MIN 0xa1
 #define UNICODE_MAX 0x10ffff
 
 static bool
@@ -83,7 +84,8 @@ decodes(struct span s, uint32_t points)
 		i += delta;
 		n += i / points;
 		i %= points;
-		if (n > UNICODE_MAX || (n >= 0xd800 && n <= 0xdfff))
+		if (n < PRINTABLE_MIN || n > UNICODE_MAX ||
+		    (n >= 0xd800 && n <= 0xdfff))
 			return false;
 	}
 	return !first;

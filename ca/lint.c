@@ -313,6 +313,24 @@ refuse(struct arena *a, const struct lint_input *in, const char *name,
 	return err_prefix(e, "lint %s (%s)", name, section);
 }
 
+size_t
+lint_broken(struct arena *a, const struct lint_input *in, const char **names)
+{
+	struct lint l = { .arena = a, .in = in };
+	struct err ignored;
+	size_t i, n = 0;
+
+	if (parse(&l, &ignored) == -1) {
+		names[0] = "der";
+		return 1;
+	}
+	for (i = 0; i < N_RULES; i++) {
+		if (rules[i].check(&l, &ignored) == -1)
+			names[n++] = rules[i].name;
+	}
+	return n;
+}
+
 int
 lint_check(struct arena *a, const struct lint_input *in, struct err *e)
 {

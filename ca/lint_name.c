@@ -21,15 +21,27 @@ tag_fits(const struct dn_type *type, uint8_t tag)
 int
 lint_subject_types(const struct lint *l, struct err *e)
 {
-	struct dn ignored;
+	const struct tosign_attr *attr;
 	const struct dn_type *type;
+	struct dn_type as;
+	struct dn ignored;
 	size_t i;
 
 	for (i = 0; i < l->n_attrs; i++) {
-		type = dn_type_of(l->attrs[i].oid);
-		if (type != NULL && !tag_fits(type, l->attrs[i].tag))
+		attr = &l->attrs[i];
+		type = dn_type_of(attr->oid);
+		if (type == NULL)
+			continue;
+		if (!tag_fits(type, attr->tag))
 			return err_set(e, ERR_REFUSED,
 			    "%s has the wrong string type", type->name);
+		/* a PrintableString has fewer characters than a UTF8String */
+		as = *type;
+		as.tag = attr->tag;
+		if (dn_value_check(&as,
+			arena_memdup(l->arena, attr->value.p, attr->value.n),
+			e) == -1)
+			return -1;
 	}
 	/* character sets and upper bounds, RFC 5280 appendix A.1 */
 	return dn_decode(l->arena, l->cert.subject, &ignored, e);
