@@ -245,8 +245,9 @@ run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
 }
 
 /* What is asked, in full: other bytes under the same txn are a conflict. */
-static void
-hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
+static int
+hash_request(
+    const struct request *req, uint8_t out[STORE_HASH_SIZE], struct err *e)
 {
 	AUTO_BUF(b, (size_t)256 * 1024);
 
@@ -255,7 +256,10 @@ hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
 	buf_block(&b, req->want.raw);
 	buf_u64(&b, (uint64_t)req->want.not_before);
 	buf_u64(&b, (uint64_t)req->want.not_after);
+	if (!buf_ok(&b))
+		return err_set(e, ERR_MALFORMED, "request is too long");
 	(void)SHA256(b.p, b.n, out);
+	return 0;
 }
 
 /* An intent that an earlier try left behind. */
@@ -435,7 +439,8 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	struct enroll x = { .ctx = ctx, .req = req, .res = res };
 	int rc;
 
-	hash_request(req, x.request_hash);
+	if (hash_request(req, x.request_hash, e) == -1)
+		return -1;
 	rc = submit(&x, e);
 	log_outcome(&x, rc, e);
 	return rc;
