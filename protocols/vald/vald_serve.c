@@ -27,6 +27,8 @@ set_signals(void)
 	(void)sigaction(SIGTERM, &stop, NULL);
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
+	/* a supervisor tells every daemon to read its files again */
+	(void)sigaction(SIGHUP, &ignore, NULL);
 }
 
 static int

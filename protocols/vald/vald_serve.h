@@ -21,7 +21,7 @@ struct vald_serve {
 };
 
 /*
- * Works until SIGTERM or SIGINT; SIGPIPE is ignored.  Logs why it ends and
+ * Works until SIGTERM or SIGINT; SIGHUP and SIGPIPE are ignored.  Logs why it ends and
  * returns the exit status, 0 or 1.  Called by the main thread before any
  * other thread exists.
  */

@@ -302,6 +302,7 @@ test_daemon(void **state)
 	assert_true(pid > 0);
 	expect_ready(notify);
 	(void)unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(kill(pid, SIGHUP), 0);
 	ask("daemon.test", "http-01", "good");
 	expect("daemon.test", STORE_CHALLENGE_VALID, NULL);
 	assert_int_equal(kill(pid, SIGTERM), 0);
