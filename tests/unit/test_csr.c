@@ -151,9 +151,8 @@ by_hand(const struct parts *p)
 	EVP_PKEY *key = p->signer == NULL ? p256 : p->signer;
 	struct span info, out;
 	size_t seq, attrs;
-	AUTO_BUF b;
+	AUTO_BUF(b, 65536);
 
-	buf_init(&b, 65536);
 	seq = der_begin(&b, DER_SEQUENCE);
 	buf_span(&b, maker_hex(a, p->version == NULL ? "020100" : p->version));
 	buf_span(&b,
@@ -190,9 +189,8 @@ ext_request(const char *exts)
 {
 	struct span body = maker_hex(a, exts), der;
 	size_t attr, set, seq;
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 
-	buf_init(&b, 8192);
 	attr = der_begin(&b, DER_SEQUENCE);
 	der_oid(&b, OID_EXTENSION_REQUEST);
 	set = der_begin(&b, DER_SET);
@@ -208,10 +206,9 @@ ext_request(const char *exts)
 static const char *
 san_request(struct span names)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 	size_t ext;
 
-	buf_init(&b, 8192);
 	ext = der_begin(&b, DER_SEQUENCE);
 	der_oid(&b, OID_SUBJECT_ALT_NAME);
 	der_put(&b, DER_OCTET_STRING, names);
@@ -332,9 +329,8 @@ static struct span
 rsa_spki(struct span n, struct span exp, bool null)
 {
 	size_t spki, alg, bits, key;
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 
-	buf_init(&b, 8192);
 	spki = der_begin(&b, DER_SEQUENCE);
 	alg = der_begin(&b, DER_SEQUENCE);
 	der_oid(&b, OID_RSA);

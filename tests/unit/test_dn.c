@@ -108,10 +108,9 @@ encoding(void **state)
 	char line[256];
 	struct dn dn, again;
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	assert_int_equal(dn_parse(a, in, &dn, &e), 0);
 	assert_string_equal(dn.attrs[0].type->name, "C");
 	assert_string_equal(dn_value(&dn, "CN"), "a,b");

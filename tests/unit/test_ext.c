@@ -86,11 +86,10 @@ bits_and_flags(void **state)
 		"nonRepudiation", "keyEncipherment", "dataEncipherment",
 		"keyAgreement", "keyCertSign", "cRLSign", "encipherOnly",
 		"decipherOnly" };
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	unsigned i;
 
 	(void)state;
-	buf_init(&b, 4096);
 	for (i = 0; i < 9; i++) {
 		ext_key_usage(&b, 1U << i);
 		same(&b, NID_key_usage,
@@ -127,11 +126,10 @@ names(void **state)
 	    "otherName=1.3.6.1.4.1.311.20.2.3;FORMAT:UTF8,UTF8:b\xc3\xbc@a\n";
 	struct request_san sans[7];
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	size_t i;
 
 	(void)state;
-	buf_init(&b, 4096);
 	for (i = 0; i < 7; i++)
 		assert_int_equal(request_san_parse(a, in[i], &sans[i], &e), 0);
 	ext_subject_alt_name(&b, false, sans, 7);
@@ -147,10 +145,9 @@ purposes(void **state)
 		OID_EKU_CLIENT_AUTH, "1.3.6.1.4.1.311.20.2.2" };
 	static const char *const stamp[] = { OID_EKU_TIME_STAMPING };
 	struct profile_strings s = strings(some, 3), t = strings(stamp, 1);
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	ext_extended_key_usage(&b, &s);
 	same(&b, NID_ext_key_usage, "serverAuth,clientAuth,msSmartcardLogin",
 	    "");
@@ -166,10 +163,9 @@ policies(void **state)
 		{ "1.2.3.5", "http://a.test/cps", NULL },
 		{ "1.2.3.6", "http://a.test/cps", "Notice" },
 	};
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	ext_policies(&b, list, 3);
 	same(&b, NID_certificate_policies, "1.2.3.4,@p,@q",
 	    "[p]\npolicyIdentifier=1.2.3.5\nCPS=http://a.test/cps\n"
@@ -184,10 +180,9 @@ places(void **state)
 		"http://b.test/2" };
 	struct profile_strings two = strings(urls, 2), one = strings(urls, 1);
 	struct profile_strings none = strings(NULL, 0);
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	ext_crl_distribution_points(&b, &two);
 	same(&b, NID_crl_distribution_points,
 	    "URI:http://a.test/1,URI:http://b.test/2", "");
@@ -216,10 +211,9 @@ constraints(void **state)
 		.n_permitted_ip = 2,
 		.excluded_ip = v6,
 		.n_excluded_ip = 1 };
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	ext_name_constraints(&b, &c);
 	same(&b, NID_name_constraints,
 	    "critical,permitted;DNS:test,permitted;email:test,"
@@ -236,10 +230,9 @@ authority_key_id(void **state)
 	const unsigned char *p;
 	AUTHORITY_KEYID *id;
 	X509_EXTENSION *x;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	(void)state;
-	buf_init(&b, 4096);
 	ext_authority_key_id(&b, span_of("\x01\x02\x03\x04", 4));
 	p = b.p;
 	x = d2i_X509_EXTENSION(NULL, &p, (long)b.n);
