@@ -62,7 +62,7 @@ struct span buf_get(const struct buf *b);
  * AUTO_BUF(b, 4096); declares an empty buffer of at most 4096 bytes that is
  * cleared when it goes out of scope.
  */
-#define AUTO_BUF(name, cap) \
+#define AUTO_BUF(name, cap)                                                    \
 	__attribute__((cleanup(buf_clear))) struct buf name = { .max = (cap) }
 
 #endif

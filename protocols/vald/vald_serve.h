@@ -21,9 +21,9 @@ struct vald_serve {
 };
 
 /*
- * Works until SIGTERM or SIGINT; SIGHUP and SIGPIPE are ignored.  Logs why it ends and
- * returns the exit status, 0 or 1.  Called by the main thread before any
- * other thread exists.
+ * Works until SIGTERM or SIGINT; SIGHUP and SIGPIPE are ignored.  Logs why it
+ * ends and returns the exit status, 0 or 1.  Called by the main thread before
+ * any other thread exists.
  */
 int vald_serve(const struct vald_serve *s);
 
