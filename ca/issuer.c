@@ -53,11 +53,11 @@ read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
 	const struct tosign_ext *ski = tosign_ext_find(c, OID_SUBJECT_KEY_ID);
 	const struct tosign_ext *bc = tosign_ext_find(c, OID_BASIC_CONSTRAINTS);
 	const struct tosign_ext *nc = tosign_ext_find(c, OID_NAME_CONSTRAINTS);
-	int64_t path_len;
 	bool ca = false;
 
-	if (bc != NULL &&
-	    tosign_basic_constraints_parse(bc->value, &ca, &path_len, e) == -1)
+	out->path_len = -1;
+	if (bc != NULL && tosign_basic_constraints_parse(
+			      bc->value, &ca, &out->path_len, e) == -1)
 		return -1;
 	if (!ca)
 		return err_set(e, ERR_MALFORMED, "is not a CA certificate");

@@ -27,6 +27,7 @@ struct issuer {
 	struct span sig_alg;     /* AlgorithmIdentifier of what it signs, DER */
 	struct span constraints; /* its nameConstraints' value, or empty */
 	int64_t not_before, not_after;
+	int64_t path_len; /* of CAs below it; -1: no limit */
 	struct pubkey key;
 	const char *cert_pem;
 	const char *chain_pem; /* the CA certificates without the root */

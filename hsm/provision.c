@@ -15,6 +15,7 @@
 #include "base/auto.h"
 #include "base/b64.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/der.h"
 #include "hsm/keyfile.h"
 #include "hsm/secret.h"
@@ -88,22 +89,13 @@ read_file(
 	return 0;
 }
 
-/* Replaces the file whole, or leaves what was there. */
+/* What is written here is public: readable whatever the umask is. */
 static int
 write_pem(const struct work *w, const char *path, const char *label,
     struct span der, struct err *e)
 {
-	const char *pem = pem_encode(w->a, label, der);
-	const char *tmp = arena_printf(w->a, "%s.new", path);
-	size_t n = strlen(pem);
-	AUTO_FD int fd = open(
-	    tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0 || write(fd, pem, n) != (ssize_t)n || fsync(fd) != 0 ||
-	    rename(tmp, path) != 0)
-		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
-		    path, strerror(errno));
-	return 0;
+	return file_replace(
+	    path, span_str(pem_encode(w->a, label, der)), 0644, e);
 }
 
 static void

@@ -160,8 +160,7 @@ parse_rsa(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 	der_end(b, key);
 	der_end(b, bits);
 	der_end(b, spki);
-	out->json = arena_printf(
-	    a, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e_text, n_text);
+	out->json = arena_printf(a, RSA_JSON, e_text, n_text);
 	return 0;
 }
 
@@ -345,6 +344,7 @@ ecdsa_der(
 	AUTO_BUF(b, 256);
 	size_t seq;
 
+	buf_init(&b, 256);
 	if (raw.n != 2 * n)
 		return err_set(
 		    e, ERR_BAD_POP, "signature is not %zu octets", 2 * n);
