@@ -90,7 +90,7 @@ request_dns_check(const char *name, bool wildcard, struct err *e)
 	const char *base = name;
 
 	if (strlen(name) > 253)
-		err_set(e, ERR_MALFORMED, "has more than 253 octets");
+		(void)err_set(e, ERR_MALFORMED, "has more than 253 octets");
 	else if (wildcard && strncmp(name, "*.", 2) == 0 &&
 		 check_labels(base + 2, e) == 0)
 		return 0;

@@ -217,10 +217,10 @@ static int
 take(struct vald *v, size_t room, struct batch *b, struct store_vald_job **jobs,
     size_t *n, struct err *e)
 {
-	int ttl_s = (int)v->run->conf->timeout_s * 2 + LEASE_MARGIN_S;
+	const struct store_vald_lease lease = { v->holder, (int)room,
+		(int)v->run->conf->timeout_s * 2 + LEASE_MARGIN_S };
 
-	return store_vald_take(
-	    v->db, b->arena, v->holder, (int)room, ttl_s, jobs, n, e);
+	return store_vald_take(v->db, b->arena, &lease, jobs, n, e);
 }
 
 static void

@@ -1,4 +1,4 @@
-#include "attack/signd_fixture.h"
+#include "tests/attack/signd_fixture.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -330,7 +330,9 @@ test_crash_and_database_restart(void **state)
 	ask("crash.test", "http-01", "good");
 	/* somebody leases it and is never heard of again */
 	assert_int_equal(
-	    store_vald_take(other, a, "dead", 10, 2, &jobs, &n, &e), 0);
+	    store_vald_take(other, a,
+		&(struct store_vald_lease){ "dead", 10, 2 }, &jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 1);
 	db_free(other);
 	start(&r, http_server_port(host, 0));

@@ -12,13 +12,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "attack/signd_fixture.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/der.h"
 #include "hsm/sign_approve.h"
 #include "hsm/sign_names.h"
 #include "hsm/sign_policy.h"
+#include "tests/attack/signd_fixture.h"
 
 AUTO_DEFINE(X509, X509_free);
 AUTO_DEFINE(FILE, fclose);
@@ -244,13 +244,13 @@ static int
 check(const struct sign_policy *p, const struct fixture_tbs *t,
     struct sign_request *req, struct err *e)
 {
-	struct sign_when when = { .slot = SLOT, .now = clock_now() };
+	struct sign_asker asker = { SIGN_ROLE_ENROLL, SLOT, clock_now() };
 	struct sign_verdict v;
 
 	req->kind = SIGN_CERT;
 	req->key = "ca";
 	req->tbs = fixture_tbs(&fx, t);
-	return sign_policy_check(p, fx.a, SIGN_ROLE_ENROLL, req, &when, &v, e);
+	return sign_policy_check(p, fx.a, &asker, req, &v, e);
 }
 
 static void
