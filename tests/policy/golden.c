@@ -333,9 +333,8 @@ expected(struct span text, const char *profile)
 	const uint8_t *end;
 	bool comment = false;
 	size_t n;
-	AUTO_BUF b;
+	AUTO_BUF(b, (size_t)256 * 1024);
 
-	buf_init(&b, (size_t)256 * 1024);
 	for (; text.n > 0; text = span_of(text.p + n, text.n - n)) {
 		end = memchr(text.p, '\n', text.n);
 		n = end == NULL ? text.n : (size_t)(end - text.p) + 1;
