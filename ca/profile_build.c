@@ -409,7 +409,7 @@ build_subtrees(struct builder *b, const char *path,
 {
 	struct profile_constraints *c = &b->out->constraints;
 	struct profile_strings dns, email;
-	const struct profile_range *ip;
+	const struct profile_range *ip = NULL;
 
 	if (in == NULL)
 		return 0;

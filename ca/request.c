@@ -87,14 +87,11 @@ check_labels(const char *name, struct err *e)
 int
 request_dns_check(const char *name, bool wildcard, struct err *e)
 {
-	const char *base = name;
+	bool star = wildcard && strncmp(name, "*.", 2) == 0;
 
 	if (strlen(name) > 253)
 		(void)err_set(e, ERR_MALFORMED, "has more than 253 octets");
-	else if (wildcard && strncmp(name, "*.", 2) == 0 &&
-		 check_labels(base + 2, e) == 0)
-		return 0;
-	else if (check_labels(base, e) == 0)
+	else if (check_labels(star ? name + 2 : name, e) == 0)
 		return 0;
 	return err_prefix(e, "DNS name \"%.253s\"", name);
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "ca/csr.h"
-#include "fuzz/fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 /* What is taken has names that are taken again as text. */
 int

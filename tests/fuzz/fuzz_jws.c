@@ -1,9 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fuzz/fuzz.h"
 #include "protocols/acme/jws.h"
 #include "protocols/acme/problem.h"
+#include "tests/fuzz/fuzz.h"
 
 /* A request body; a key that comes out must survive being read again. */
 int

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "ca/profile.h"
-#include "fuzz/fuzz.h"
+#include "tests/fuzz/fuzz.h"
 
 /* A mistake is always reported with the file. */
 int
