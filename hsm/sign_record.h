@@ -32,6 +32,7 @@ struct sign_hasher {
 	EVP_MD_CTX *ctx;
 };
 
+/* Fetches the algorithm; INTERNAL: libcrypto failed.  Then _clear frees it. */
 int sign_hasher_init(struct sign_hasher *h, struct err *e) MUST_USE;
 void sign_hasher_clear(struct sign_hasher *h);
 

@@ -461,6 +461,7 @@ int
 slot_run(const struct slot_conf *conf)
 {
 	struct sigaction term = { .sa_handler = on_term };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct slot *s = calloc(1, sizeof(*s));
 	int status = SLOT_EXIT_DONE;
 	struct err e;
@@ -469,8 +470,8 @@ slot_run(const struct slot_conf *conf)
 	if (s == NULL)
 		return SLOT_EXIT_NOT_READY;
 	/* ctrl-C and SIGHUP are for the parent */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigaction(SIGINT, &ignore, NULL);
+	(void)sigaction(SIGHUP, &ignore, NULL);
 	(void)sigaction(SIGTERM, &term, NULL);
 	s->conf = conf;
 	s->arena = arena_new();
