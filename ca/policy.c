@@ -442,6 +442,11 @@ rule_validity(struct judge *j)
 	/* the last second counts (RFC 5280 4.1.2.5) */
 	until =
 	    w->not_after == 0 ? from + p->validity_default_s - 1 : w->not_after;
+	/* who asks for the longest validity gets less backdate instead */
+	if (w->not_before == 0 && until - p->validity_max_s < now)
+		from = until - p->validity_max_s + 1 > from
+			   ? until - p->validity_max_s + 1
+			   : from;
 	if (until - from + 1 > p->validity_max_s)
 		return err_set(j->err, ERR_REFUSED,
 		    "allows at most %lld seconds of validity",

@@ -109,22 +109,45 @@ key_lines(const struct ceremony *x, const struct ceremony_key *k)
 
 /* One request to the signer, into the transcript with its answer. */
 static int
-call(struct ceremony *x, const struct ceremony_key *k, const char *verb,
+ask(struct ceremony *x, const struct offline *o, const char *verb,
     const char *lines)
 {
-	const struct offline o = { x->signd, k->environment,
-		k->environment_count };
-	const char *request =
-	    arena_printf(x->a, "verb=%s\n%s%s", verb, key_lines(x, k), lines);
+	const char *request = arena_printf(x->a, "verb=%s\n%s", verb, lines);
 	const char *answer;
 
-	if (offline_call(x->a, &o, request, &answer, x->e) == -1) {
+	if (offline_call(x->a, o, request, &answer, x->e) == -1) {
 		say(x, arena_printf(x->a, "signer %s failed", verb),
 		    x->e->text);
 		return -1;
 	}
 	say(x, arena_printf(x->a, "signer %s", verb),
 	    arena_printf(x->a, "%s%s", request, answer));
+	return 0;
+}
+
+static int
+call(struct ceremony *x, const struct ceremony_key *k, const char *verb,
+    const char *lines)
+{
+	const struct offline o = { x->signd, k->environment,
+		k->environment_count };
+
+	return ask(
+	    x, &o, verb, arena_printf(x->a, "%s%s", key_lines(x, k), lines));
+}
+
+static int
+init_token(struct ceremony *x, const struct ceremony_token *t)
+{
+	const struct offline o = { x->signd, t->environment,
+		t->environment_count };
+
+	if (ask(x, &o, "init-token",
+		arena_printf(x->a,
+		    "module=%s\nlabel=%s\nso-pin-file=%s\npin-file=%s\n",
+		    t->module, t->label, path_in(x, t->so_pin_file),
+		    path_in(x, t->pin_file))) == -1)
+		return err_prefix(x->e, "token \"%s\"", t->label);
 	return 0;
 }
 
@@ -417,6 +440,8 @@ run_steps(struct ceremony *x)
 	if (record_program(x, "/proc/self/exe") == -1 ||
 	    record_program(x, x->signd) == -1)
 		return -1;
+	for (i = 0; i < x->in->tokens_count && rc == 0; i++)
+		rc = init_token(x, &x->in->tokens[i]);
 	for (i = 0; i < x->in->authorities_count && rc == 0; i++)
 		rc = one_authority(x, i, list);
 	for (i = 0; i < x->in->authorities_count; i++)

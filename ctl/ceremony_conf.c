@@ -27,6 +27,20 @@ static const cyaml_schema_field_t key_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t token_fields[] = {
+	STR("module", 0, struct ceremony_token, module),
+	STR("label", 0, struct ceremony_token, label),
+	STR("so-pin-file", 0, struct ceremony_token, so_pin_file),
+	STR("pin-file", 0, struct ceremony_token, pin_file),
+	STRINGS("environment", struct ceremony_token, environment),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t token_entry = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_DEFAULT, struct ceremony_token, token_fields),
+};
+
 static const cyaml_schema_field_t authority_fields[] = {
 	STR("name", 0, struct ceremony_authority, name),
 	STR("subject", 0, struct ceremony_authority, subject),
@@ -53,6 +67,8 @@ static const cyaml_schema_value_t authority_entry = {
 
 static const cyaml_schema_field_t ceremony_fields[] = {
 	STR("transcript", 0, struct ceremony_conf, transcript),
+	CYAML_FIELD_SEQUENCE("tokens", CYAML_FLAG_POINTER | OPT,
+	    struct ceremony_conf, tokens, &token_entry, 0, 16),
 	CYAML_FIELD_SEQUENCE("authorities", CYAML_FLAG_POINTER,
 	    struct ceremony_conf, authorities, &authority_entry, 1, 64),
 	CYAML_FIELD_END,

@@ -15,6 +15,13 @@ struct ceremony_key {
 	unsigned environment_count;
 };
 
+/* A token that is to be initialised before its keys are made. */
+struct ceremony_token {
+	const char *module, *label, *so_pin_file, *pin_file;
+	const char **environment;
+	unsigned environment_count;
+};
+
 struct ceremony_authority {
 	const char *name, *subject, *algorithm, *validity;
 	const char *issuer; /* "self", "external", or an authority's name */
@@ -29,6 +36,8 @@ struct ceremony_authority {
 
 struct ceremony_conf {
 	const char *transcript;
+	struct ceremony_token *tokens;
+	unsigned tokens_count;
 	struct ceremony_authority *authorities;
 	unsigned authorities_count;
 };

@@ -350,6 +350,30 @@ attributes(struct work *w, struct err *e)
 	return 0;
 }
 
+static int
+init_token(struct work *w, struct err *e)
+{
+	struct token_init t;
+	char *so_pin = NULL, *pin = NULL;
+	bool there;
+	int r;
+
+	if (need(w, "module", &t.module, e) != 0 ||
+	    need(w, "label", &t.label, e) != 0 ||
+	    secret_of(w, "so-pin", &so_pin, e) != 0)
+		return -1;
+	r = secret_of(w, "pin", &pin, e);
+	t.so_pin = so_pin;
+	t.pin = pin;
+	if (r == 0)
+		r = token_init(&t, &there, e);
+	secret_free(so_pin);
+	secret_free(pin);
+	if (r == 0)
+		(void)printf("there=%s\n", there ? "true" : "false");
+	return r;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct work *w, struct err *e);
@@ -359,6 +383,7 @@ static const struct {
 	{ "sign-ca", sign_ca },
 	{ "csr", csr },
 	{ "attributes", attributes },
+	{ "init-token", init_token },
 };
 
 static int

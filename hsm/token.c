@@ -145,6 +145,16 @@ functions(const char *module, CK_FUNCTION_LIST **out, struct err *e)
 	return 0;
 }
 
+int
+token_functions(const char *module, CK_FUNCTION_LIST **out, struct err *e)
+{
+	struct loaded *m;
+
+	if (load_module(module, &m, e) != 0)
+		return -1;
+	return functions(module, out, e);
+}
+
 static int
 login(struct token *t, const char *pin, struct err *e)
 {

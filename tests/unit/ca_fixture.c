@@ -25,7 +25,7 @@ static const struct {
 	const char *basic;       /* hex */
 	const char *constraints; /* hex, or NULL */
 } cas[N_ISSUERS] = {
-	{ "tls", "30060101ff020100", NULL },
+	{ "tls", "30030101ff", NULL },
 	{ "users", "30060101ff020100", NULL },
 	{ "code", "30060101ff020100", NULL },
 	{ "open", "30030101ff", NULL },

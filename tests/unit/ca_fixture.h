@@ -24,8 +24,8 @@ struct ca_fixture {
 };
 
 /*
- * The issuers: "tls", "users" and "code" (path length 0), "open" (no path
- * length) and "limited" (name constraints: DNS below "test" only).
+ * The issuers: "tls" and "open" (no path length), "users" and "code" (path
+ * length 0) and "limited" (name constraints: DNS below "test" only).
  */
 void ca_fixture_init(struct ca_fixture *f);
 void ca_fixture_clear(struct ca_fixture *f);

@@ -243,7 +243,7 @@ const struct lint_case lint_cases[] = {
 	    OID_BASIC_CONSTRAINTS, "30060101ff020100", 0, 0 },
 	{ "basic-constraints", "path length without cA", BASE_LEAF, SET_EXT,
 	    OID_BASIC_CONSTRAINTS "!", "3003020100", 0, 0 },
-	{ "path-length", "CA below path length 0", BASE_SUB_CA, ISSUER, "tls",
+	{ "path-length", "CA below path length 0", BASE_SUB_CA, ISSUER, "users",
 	    NULL, 0, 0 },
 	{ "name-constraints", "in a leaf", BASE_LEAF, SET_EXT,
 	    OID_NAME_CONSTRAINTS "!", "300aa0083006820474657374", 0, 0 },

@@ -361,7 +361,7 @@ bad_bodies(void **state)
 	(void)state;
 	malformed(span_str(""), "JSON");
 	malformed(span_str("[]"), "object");
-	malformed(span_str("\"x\""), "object");
+	malformed(span_str("\"x\""), "JSON");
 	malformed(span_str("{\"protected\":\"\xff\"}"), "JSON");
 	malformed(span_str("{} {}"), "JSON");
 	malformed(span_of("{}\0", 3), "JSON");
