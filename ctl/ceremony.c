@@ -129,7 +129,7 @@ static int
 call(struct ceremony *x, const struct ceremony_key *k, const char *verb,
     const char *lines)
 {
-	const struct offline o = { x->signd, k->environment,
+	const struct offline o = { x->signd, x->scratch, k->environment,
 		k->environment_count };
 
 	return ask(
@@ -139,7 +139,7 @@ call(struct ceremony *x, const struct ceremony_key *k, const char *verb,
 static int
 init_token(struct ceremony *x, const struct ceremony_token *t)
 {
-	const struct offline o = { x->signd, t->environment,
+	const struct offline o = { x->signd, x->scratch, t->environment,
 		t->environment_count };
 
 	if (ask(x, &o, "init-token",
@@ -469,6 +469,7 @@ clean_scratch(const struct ceremony *x)
 {
 	(void)unlink(scratch_file(x, "public.pem"));
 	(void)unlink(scratch_file(x, "tbs.der"));
+	(void)unlink(scratch_file(x, "token.lock"));
 	(void)rmdir(x->scratch);
 }
 

@@ -22,7 +22,8 @@ child(const struct offline *o, int in, int out)
 		_exit(126);
 	for (i = 0; i < o->n_environment; i++)
 		(void)putenv((char *)(uintptr_t)o->environment[i]);
-	(void)execl(o->signd, o->signd, "--ceremony", "-", (char *)NULL);
+	(void)execl(
+	    o->signd, o->signd, "-s", o->dir, "--ceremony", "-", (char *)NULL);
 	_exit(127);
 }
 

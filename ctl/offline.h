@@ -15,6 +15,7 @@
  */
 struct offline {
 	const char *signd; /* path of the program */
+	const char *dir;   /* where it may put its lock */
 	const char *const *environment;
 	size_t n_environment;
 };

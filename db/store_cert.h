@@ -195,6 +195,12 @@ struct store_revocation {
 int store_cert_revoke(
     struct writer *w, const struct store_revocation *r, struct err *e) MUST_USE;
 
+/*
+ * Makes the monthly partitions of certificates from now to 'months' ahead
+ * that are missing (roles oper, pub).
+ */
+int store_cert_partitions(struct db *db, int months, struct err *e) MUST_USE;
+
 /* Stores a profile's effective text once under its hash. */
 int store_profile_put(struct writer *w, const uint8_t hash[STORE_HASH_SIZE],
     const char *name, const char *text, struct err *e) MUST_USE;
