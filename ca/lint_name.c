@@ -147,11 +147,7 @@ lint_common_name(const struct lint *l, struct err *e)
 	const struct dn_type *type;
 	size_t i;
 
-	for (i = 0; i < l->n_ekus; i++) {
-		if (tosign_oid_is(l->ekus[i], OID_EKU_SERVER_AUTH))
-			break;
-	}
-	if (i == l->n_ekus)
+	if (l->ca || !lint_has_eku(l, OID_EKU_SERVER_AUTH))
 		return 0;
 	for (i = 0; i < l->n_attrs; i++) {
 		type = dn_type_of(l->attrs[i].oid);

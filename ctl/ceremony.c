@@ -284,6 +284,25 @@ sign(struct ceremony *x, const struct ceremony_authority *a,
 	return call(x, signer->key, self ? "self-sign" : "sign-ca", lines);
 }
 
+/* An issuer elsewhere must have certified the key of our request. */
+static int
+check_request(struct ceremony *x, const struct ceremony_authority *a,
+    const struct issuer *made)
+{
+	struct request_want want;
+	struct span bytes;
+
+	if (a->csr == NULL)
+		return 0;
+	if (file_read(x->a, path_in(x, a->csr), CSR_MAX, &bytes, x->e) == -1 ||
+	    csr_parse_any(x->a, bytes, &want, x->e) == -1)
+		return -1;
+	if (!span_eq(want.spki, made->spki))
+		return err_set(x->e, ERR_CONFLICT,
+		    "certificate has another key than the request");
+	return 0;
+}
+
 /* Reads the certificate back, checks it and completes its chain file. */
 static int
 take_in(struct ceremony *x, const struct ceremony_authority *a,
@@ -302,6 +321,8 @@ take_in(struct ceremony *x, const struct ceremony_authority *a,
 	if (by != NULL)
 		out->chain_pem =
 		    arena_printf(x->a, "%s%s", out->chain_pem, by->chain_pem);
+	if (check_request(x, a, &out->issuer) == -1)
+		return err_prefix(x->e, "authority \"%s\"", a->name);
 	key = by == NULL ? &out->issuer.key : &by->issuer.key;
 	if (strcmp(a->issuer, "external") != 0 &&
 	    pubkey_verify(key, alg, tbs, signature, x->e) == -1)

@@ -27,7 +27,6 @@
 #define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 AUTO_DEFINE(FILE, fclose);
-AUTO_DEFINE(X509, X509_free);
 
 struct field {
 	const char *name, *value;
