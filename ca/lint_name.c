@@ -257,8 +257,8 @@ static X509 *
 as_certificate(const struct lint *l)
 {
 	static const uint8_t no_signature = 0;
-	struct span der = tosign_wrap(l->arena, l->in->tbs, l->cert.sig_alg,
-	    span_of(&no_signature, 1));
+	struct span der = tosign_wrap(
+	    l->arena, l->in->tbs, l->cert.sig_alg, span_of(&no_signature, 1));
 	const uint8_t *p = der.p;
 	X509 *x = d2i_X509(NULL, &p, (long)der.n);
 
