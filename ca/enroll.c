@@ -139,6 +139,31 @@ stage_reserve(struct enroll *x, struct err *e)
 	return 0;
 }
 
+/*
+ * The signer said no for good: the intent is settled now, so that the
+ * transaction is free for a corrected request.
+ */
+static int
+give_up(struct enroll *x, struct err *e)
+{
+	struct store_open_intent in = { .cert_id = x->row.id,
+		.intent_at = clock_now(),
+		.protocol = x->req->protocol,
+		.txn = x->req->txn,
+		.slot = x->slot,
+		.issuer = x->plan.issuer->id };
+	struct store_cert ignored;
+	struct err late;
+	bool issued;
+
+	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
+	/* on failure housekeeping settles it later */
+	if (reconcile_intent(x->ctx, &in, &issued, &ignored, &late) == -1)
+		log_event(
+		    LOG_WARN, "intent stays open", "msg", late.text, NULL);
+	return err_prefix(e, "signer");
+}
+
 static int
 stage_sign(struct enroll *x, struct err *e)
 {
