@@ -178,7 +178,7 @@ stage_sign(struct enroll *x, struct err *e)
 	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
 	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
 	    -1)
-		return -1;
+		return e->kind == ERR_REFUSED ? give_up(x, e) : -1;
 	if ((x->ctx->verify_leaves || x->profile->ca) &&
 	    pubkey_verify(&i->key, i->sig_alg, x->tbs, reply.signature, e) ==
 		-1)
