@@ -218,6 +218,12 @@ pg_dir(const struct pg *pg)
 	return pg->dir;
 }
 
+pid_t
+pg_pid(const struct pg *pg)
+{
+	return pg->pid;
+}
+
 /* utime, stime and those of ended children: fields 14 to 17. */
 static long long
 cpu_ticks(const char *pid, pid_t parent, pid_t self)
