@@ -10,7 +10,6 @@
 #include "hsm/token_int.h"
 #include "hsm/tosign.h"
 
-AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free);
 AUTO_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
 AUTO_DEFINE(EVP_MD, EVP_MD_free);
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
