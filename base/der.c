@@ -113,16 +113,15 @@ put_arc(uint64_t arc, uint8_t *out, size_t *n, size_t max)
 static bool
 take_arc(const char **s, uint64_t *arc)
 {
-	char *end;
+	const char *p = *s;
 
-	if (**s < '0' || **s > '9' ||
-	    (**s == '0' && (*s)[1] >= '0' && (*s)[1] <= '9') ||
-	    strspn(*s, "0123456789") > 18)
+	for (*arc = 0; *p >= '0' && *p <= '9' && p - *s < 18; p++)
+		*arc = *arc * 10 + (uint64_t)(*p - '0');
+	if (p == *s || (**s == '0' && p - *s > 1))
 		return false;
-	*arc = strtoull(*s, &end, 10);
-	if (*end != '\0' && (*end != '.' || end[1] == '\0'))
+	if (*p != '\0' && (*p != '.' || p[1] == '\0'))
 		return false;
-	*s = *end == '.' ? end + 1 : end;
+	*s = *p == '.' ? p + 1 : p;
 	return true;
 }
 

@@ -73,7 +73,7 @@ certrow_fill(struct arena *a, const struct issuer *issuer, struct span tbs,
 	struct tosign_cert c;
 	struct dn dn;
 
-	if (tosign_cert_parse(a, tbs, &c, e) == -1 ||
+	if (tosign_cert_read(a, tbs, &c, e) == -1 ||
 	    dn_decode(a, c.subject, &dn, e) == -1 ||
 	    fill_names(a, &c, dn_value(&dn, "CN"), row, e) == -1)
 		return -1;

@@ -13,7 +13,8 @@
 
 /*
  * Wraps TBS and signature and fills the members of 'row' that follow from
- * them: der, fingerprint, serial, times, subject, key hash and names.
+ * them: der, fingerprint, serial, times, subject, key hash and names.  The
+ * TBS is one that lint or the signer has accepted.
  */
 int certrow_fill(struct arena *a, const struct issuer *issuer, struct span tbs,
     struct span signature, struct store_cert *row, struct err *e) MUST_USE;

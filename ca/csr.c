@@ -182,6 +182,7 @@ csr_parse(
 		return -1;
 	rc = pubkey_verify(&key, alg, info, signature, e);
 	pubkey_clear(&key);
+	out->key = arena_memdup(a, &key, sizeof(key));
 	if (rc == -1)
 		return err_prefix(e, "proof of possession");
 	return 0;

@@ -88,7 +88,7 @@ static int
 stage_lint(struct enroll *x, struct err *e)
 {
 	const struct lint_input in = { x->tbs, x->plan.issuer, x->profile,
-		x->trail };
+		x->trail, x->plan.spki };
 
 	return lint_check(x->ctx->arena, &in, e);
 }

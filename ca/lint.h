@@ -18,6 +18,8 @@ struct lint_input {
 	const struct issuer *issuer;   /* NULL: self-signed */
 	const struct profile *profile; /* NULL: RFC rules only */
 	struct policy_trail *trail;    /* NULL: nobody reads it */
+	/* a public key that pubkey_open found sound before, or empty */
+	struct span sound_spki;
 };
 
 /*

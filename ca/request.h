@@ -12,6 +12,7 @@
 
 #include "base/span.h"
 #include "ca/dn.h"
+#include "ca/pubkey.h"
 #include "hsm/tosign.h"
 
 #define REQUEST_SANS_MAX 256
@@ -26,6 +27,8 @@ struct request_san {
 struct request_want {
 	struct span raw;  /* what was asked, as received: idempotency */
 	struct span spki; /* SubjectPublicKeyInfo, DER */
+	/* what it is, without its EVP_PKEY; NULL: nobody has looked yet */
+	const struct pubkey *key;
 	struct dn subject;
 	struct request_san *sans;
 	size_t n_sans;

@@ -17,7 +17,7 @@
  * a transaction costs as much CPU as ten rows (docs/adr/0003).  A caller who
  * is alone never waits.
  */
-#define GATHER_US 1000
+#define GATHER_US 2000
 
 struct writer {
 	struct db *db;

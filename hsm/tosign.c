@@ -301,19 +301,13 @@ take_head(struct span *s, struct tosign_cert *out)
 }
 
 int
-tosign_cert_parse(
+tosign_cert_read(
     struct arena *a, struct span tbs, struct tosign_cert *out, struct err *e)
 {
 	struct tlv body, t;
-	struct span s;
+	struct span s = span_dup(a, tbs);
 
 	memset(out, 0, sizeof(*out));
-	if (tbs.n > TOSIGN_CERT_MAX)
-		return err_set(e, ERR_MALFORMED,
-		    "TBSCertificate is larger than %zu bytes", TOSIGN_CERT_MAX);
-	if (!tosign_judge(ASN1_ITEM_rptr(CERT_TMPL), tbs))
-		return err_set(e, ERR_MALFORMED, "not a TBSCertificate in DER");
-	s = span_dup(a, tbs);
 	if (!tlv_expect(&s, DER_SEQUENCE, &body) ||
 	    !take_head(&body.contents, out))
 		return err_set(e, ERR_MALFORMED,
@@ -330,6 +324,18 @@ tosign_cert_parse(
 			return -1;
 	}
 	return 0;
+}
+
+int
+tosign_cert_parse(
+    struct arena *a, struct span tbs, struct tosign_cert *out, struct err *e)
+{
+	if (tbs.n > TOSIGN_CERT_MAX)
+		return err_set(e, ERR_MALFORMED,
+		    "TBSCertificate is larger than %zu bytes", TOSIGN_CERT_MAX);
+	if (!tosign_judge(ASN1_ITEM_rptr(CERT_TMPL), tbs))
+		return err_set(e, ERR_MALFORMED, "not a TBSCertificate in DER");
+	return tosign_cert_read(a, tbs, out, e);
 }
 
 bool

@@ -47,6 +47,14 @@ struct tosign_cert {
 int tosign_cert_parse(struct arena *a, struct span tbs, struct tosign_cert *out,
     struct err *e) MUST_USE;
 
+/*
+ * As tosign_cert_parse, but takes it that the bytes are a TBSCertificate in
+ * DER: for what tosign_cert_parse has accepted before.  Never reads beyond
+ * 'tbs', whatever it holds.
+ */
+int tosign_cert_read(struct arena *a, struct span tbs, struct tosign_cert *out,
+    struct err *e) MUST_USE;
+
 /* The first extension with this OID (dotted text), or NULL. */
 const struct tosign_ext *tosign_ext_find(
     const struct tosign_cert *c, const char *dotted);

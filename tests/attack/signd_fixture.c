@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -394,6 +395,7 @@ fixture_start(struct fixture *f, int times)
 
 	f->signd = fork();
 	if (f->signd == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 		out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 		(void)dup2(out, STDERR_FILENO);
 		execv(argv[0], argv);

@@ -218,6 +218,12 @@ pg_dir(const struct pg *pg)
 	return pg->dir;
 }
 
+pid_t
+pg_pid(const struct pg *pg)
+{
+	return pg->pid;
+}
+
 /* Fields of /proc/PID/stat, from the fourth on; C: of ended children. */
 enum {
 	STAT_PPID = 0,

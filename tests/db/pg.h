@@ -8,6 +8,7 @@
 #define TESTS_DB_PG_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct pg;
 
@@ -34,6 +35,9 @@ void pg_stop(struct pg *pg, bool crash);
 
 /* Starts it again and waits until it answers. */
 void pg_start(struct pg *pg);
+
+/* The server's first process. */
+pid_t pg_pid(const struct pg *pg);
 
 /* User and system time of all server processes so far, in microseconds. */
 long long pg_cpu_us(const struct pg *pg);

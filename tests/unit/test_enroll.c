@@ -36,7 +36,7 @@ static const char classes[] =
     "  key-usage: [digitalSignature]\n"
     "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
     "    authorityKeyIdentifier, subjectKeyIdentifier]\n"
-    "  san: {dns: [\".good.test\"]}\n  max-validity: 30d\n  backdate: 1h\n";
+    "  san: {dns: [\"**.good.test\"]}\n  max-validity: 30d\n  backdate: 1h\n";
 
 static const char profile[] =
     "name: %s\nissuers: [ca]\nallow:\n- protocols: [acme, cli]\n"
