@@ -58,6 +58,11 @@ bool buf_ok(const struct buf *b);
 /* What was written; borrowed until the next write. */
 struct span buf_get(const struct buf *b);
 
-#define AUTO_BUF __attribute__((cleanup(buf_clear))) struct buf
+/*
+ * AUTO_BUF(b, 4096); declares an empty buffer of at most 4096 bytes that is
+ * cleared when it goes out of scope.
+ */
+#define AUTO_BUF(name, cap)                                                    \
+	__attribute__((cleanup(buf_clear))) struct buf name = { .max = (cap) }
 
 #endif

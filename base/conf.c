@@ -142,9 +142,8 @@ int
 conf_load(const char *file, const struct cyaml_schema_value *schema,
     struct conf **out, struct err *e)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, FILE_MAX);
 
-	buf_init(&b, FILE_MAX);
 	if (read_file(file, &b, e) != 0)
 		return -1;
 	return conf_load_bytes(file, buf_get(&b), schema, out, e);

@@ -105,10 +105,9 @@ static int
 check_word(const char *name, const struct conf_node *n,
     const struct cyaml_schema_value *s, struct err *e)
 {
-	AUTO_BUF words;
+	AUTO_BUF(words, 256);
 	uint32_t i;
 
-	buf_init(&words, 256);
 	for (i = 0; i < s->enumeration.count; i++) {
 		if (strcmp(n->text, s->enumeration.strings[i].str) == 0)
 			return 0;

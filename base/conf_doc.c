@@ -50,13 +50,12 @@ conf_doc_error(const char *name, const struct conf_node *n, struct err *e,
     const char *fmt, ...)
 {
 	char text[ERR_TEXT_MAX];
-	AUTO_BUF path;
+	AUTO_BUF(path, PATH_MAX_BYTES);
 	va_list ap;
 
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	buf_init(&path, PATH_MAX_BYTES);
 	put_path(&path, n);
 	if (path.n == 0)
 		return err_set(

@@ -18,22 +18,21 @@ static const char *const kind_names[] = {
 _Static_assert(sizeof(kind_names) / sizeof(kind_names[0]) == ERR__COUNT,
     "every error kind has a name");
 
-int
-err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+void
+err_fill(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (e == NULL)
-		return -1;
+		return;
 	e->kind = kind;
 	va_start(ap, fmt);
 	(void)vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
-int
-err_prefix(struct err *e, const char *fmt, ...)
+void
+err_put_before(struct err *e, const char *fmt, ...)
 {
 	char old[ERR_TEXT_MAX];
 	va_list ap;
@@ -41,7 +40,7 @@ err_prefix(struct err *e, const char *fmt, ...)
 	int n;
 
 	if (e == NULL)
-		return -1;
+		return;
 	(void)snprintf(old, sizeof(old), "%s", e->text);
 	va_start(ap, fmt);
 	n = vsnprintf(e->text, sizeof(e->text), fmt, ap);
@@ -50,7 +49,6 @@ err_prefix(struct err *e, const char *fmt, ...)
 	if (len < sizeof(e->text))
 		(void)snprintf(
 		    e->text + len, sizeof(e->text) - len, ": %s", old);
-	return -1;
 }
 
 const char *

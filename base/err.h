@@ -32,18 +32,25 @@ struct err {
 	char text[ERR_TEXT_MAX];
 };
 
-/*
- * Fills 'e' (which may be NULL) and returns -1, so that a failure is one
- * return statement.  A text that is too long is cut.
- */
-int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+/* What err_set and err_prefix below do, without their value. */
+void err_fill(struct err *e, enum err_kind kind, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+void err_put_before(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /*
- * Puts "prefix: " before the text of 'e', keeps its kind, and returns -1: for
+ * int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+ * Fills 'e' (which may be NULL) and is -1, so that a failure is one return
+ * statement.  A text that is too long is cut.  A macro, because then compilers
+ * and analyzers see the -1 and know that outputs were set where it is not.
+ */
+#define err_set(e, kind, ...) (err_fill((e), (kind), __VA_ARGS__), -1)
+
+/*
+ * int err_prefix(struct err *e, const char *fmt, ...)
+ * Puts "prefix: " before the text of 'e', keeps its kind, and is -1: for
  * callers that know which file, profile or issuer the failure belongs to.
  */
-int err_prefix(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define err_prefix(e, ...) (err_put_before((e), __VA_ARGS__), -1)
 
 /* The name of 'kind' as logs and --json show it, such as "malformed". */
 const char *err_kind_name(enum err_kind kind);

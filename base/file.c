@@ -40,9 +40,8 @@ file_read(struct arena *a, const char *path, size_t max, struct span *out,
 {
 	bool standard = strcmp(path, "-") == 0;
 	AUTO_FD int fd = -1;
-	AUTO_BUF b;
+	AUTO_BUF(b, max);
 
-	buf_init(&b, max);
 	fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1)
 		return err_set(e,

@@ -1,6 +1,7 @@
 #include "base/settings.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/settings_conf.h"
 
 #define DAY_S ((int64_t)86400)
+#define PATH_SIZE 80
 
 struct settings_file {
 	struct arena *arena;
@@ -68,16 +70,73 @@ fill_in(struct settings_file *f)
 		s->vald.tls_alpn_port = 443;
 }
 
-static int
-duration(struct settings_file *f, const char *path, const char *text,
-    int64_t *out, struct err *e)
-{
-	struct err why;
+/* A duration and what it may be. */
+struct duration {
+	const char *path, *text, *def;
+	int64_t min_s, max_s, *out_s;
+};
 
-	if (text == NULL)
-		return 0;
-	if (conf_duration(text, 60, 365 * DAY_S, out, &why) == -1)
-		return conf_error(f->conf, path, e, "%s", why.text);
+static int
+check_durations(struct settings_file *f, struct err *e)
+{
+	struct settings *s = f->s;
+	const struct duration all[] = {
+		{ "vald.timeout", s->vald.timeout, "10s", 1, 60,
+		    &s->vald.timeout_s },
+		{ "acme.order-lifetime", s->acme.order_lifetime, "7d", 60,
+		    365 * DAY_S, &s->acme.order_lifetime_s },
+		{ "acme.authorization-lifetime", s->acme.authz_lifetime, "30d",
+		    60, 365 * DAY_S, &s->acme.authz_lifetime_s },
+	};
+	struct err why;
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (conf_duration(
+			all[i].text == NULL ? all[i].def : all[i].text,
+			all[i].min_s, all[i].max_s, all[i].out_s, &why) == -1)
+			return conf_error(
+			    f->conf, all[i].path, e, "%s", why.text);
+	}
+	return 0;
+}
+
+static int
+check_numbers(struct settings_file *f, struct err *e)
+{
+	const struct settings *s = f->s;
+	const struct {
+		const char *path;
+		unsigned value, max;
+	} all[] = {
+		{ "workers", s->workers, 256 },
+		{ "acme.names-max", s->acme.names_max, 256 },
+		{ "vald.workers", s->vald.workers, 100 },
+		{ "vald.attempts", s->vald.attempts, 100 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i].value > all[i].max)
+			return conf_error(f->conf, all[i].path, e,
+			    "must be at most %u", all[i].max);
+	}
+	return 0;
+}
+
+static int
+check_listen(struct settings_file *f, struct err *e)
+{
+	const struct settings *s = f->s;
+	char at[PATH_SIZE];
+	unsigned i;
+
+	for (i = 0; i < s->listen_count; i++) {
+		if (s->listen[i].port != 0)
+			continue;
+		(void)snprintf(at, sizeof(at), "listen[%u].port", i);
+		return conf_error(f->conf, at, e, "must be 1 to 65535");
+	}
 	return 0;
 }
 
@@ -85,14 +144,16 @@ static int
 check_issuers(struct settings_file *f, struct err *e)
 {
 	const struct settings *s = f->s;
+	char at[PATH_SIZE];
 	unsigned i, j;
 
 	for (i = 0; i < s->issuers_count; i++) {
 		for (j = 0; j < i; j++) {
-			if (strcmp(s->issuers[i].name, s->issuers[j].name) == 0)
-				return conf_error(f->conf, "issuers", e,
-				    "issuer \"%s\" is there twice",
-				    s->issuers[i].name);
+			if (strcmp(s->issuers[i].name, s->issuers[j].name) != 0)
+				continue;
+			(void)snprintf(at, sizeof(at), "issuers[%u].name", i);
+			return conf_error(f->conf, at, e,
+			    "issuer \"%s\" is there twice", s->issuers[i].name);
 		}
 	}
 	return 0;
@@ -101,35 +162,16 @@ check_issuers(struct settings_file *f, struct err *e)
 static int
 check(struct settings_file *f, struct err *e)
 {
-	struct settings *s = f->s;
+	const struct settings *s = f->s;
 	size_t n = strlen(s->public_url);
-	unsigned i;
 
 	if (strncmp(s->public_url, "https://", 8) != 0 || n < 9 ||
 	    strpbrk(s->public_url + 8, "/?# ") != NULL)
 		return conf_error(f->conf, "public-url", e,
 		    "must be https://HOST or https://HOST:PORT "
 		    "(RFC 8555 6.1)");
-	for (i = 0; i < s->listen_count; i++) {
-		if (s->listen[i].port == 0)
-			return conf_error(
-			    f->conf, "listen", e, "port must be 1 to 65535");
-	}
-	if (s->workers > 256)
-		return conf_error(f->conf, "workers", e, "must be at most 256");
-	if (s->acme.names_max > 256)
-		return conf_error(
-		    f->conf, "acme.names-max", e, "must be at most 256");
-	if (s->vald.workers > 100 || s->vald.attempts > 100)
-		return conf_error(f->conf, "vald", e,
-		    "workers and attempts must be at most 100");
-	s->vald.timeout_s = 10;
-	s->acme.order_lifetime_s = 7 * DAY_S;
-	s->acme.authz_lifetime_s = 30 * DAY_S;
-	if (duration(f, "acme.order-lifetime", s->acme.order_lifetime,
-		&s->acme.order_lifetime_s, e) == -1 ||
-	    duration(f, "acme.authorization-lifetime", s->acme.authz_lifetime,
-		&s->acme.authz_lifetime_s, e) == -1)
+	if (check_listen(f, e) == -1 || check_numbers(f, e) == -1 ||
+	    check_durations(f, e) == -1)
 		return -1;
 	return check_issuers(f, e);
 }
@@ -194,6 +236,19 @@ const struct settings *
 settings_get(const struct settings_file *f)
 {
 	return f->s;
+}
+
+int
+settings_error(const struct settings_file *f, const char *path, struct err *e,
+    const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return conf_error(f->conf, path, e, "%s", text);
 }
 
 int

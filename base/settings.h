@@ -35,9 +35,9 @@ struct settings_vald {
 	const char **allow_networks; /* private ones that may be asked */
 	const char **deny_networks;  /* ours: database, HSM, management */
 	unsigned allow_networks_count, deny_networks_count;
-	uint16_t http_port;     /* http-01; 80 */
-	uint16_t https_port;    /* redirects to https; 443 */
-	uint16_t tls_alpn_port; /* tls-alpn-01; 443 */
+	uint16_t http_port;               /* http-01; 80 */
+	uint16_t https_port;              /* redirects to https; 443 */
+	uint16_t tls_alpn_port;           /* tls-alpn-01; 443 */
 	struct settings_resolve *resolve; /* answered without DNS */
 	unsigned resolve_count;
 	const char *dns_server; /* "address[@port]"; NULL: resolv.conf */
@@ -94,6 +94,13 @@ void settings_free(struct settings_file *f);
 
 /* What was loaded; borrowed. */
 const struct settings *settings_get(const struct settings_file *f);
+
+/*
+ * MALFORMED "file:line: path: text" for what only a daemon can check; 'path'
+ * such as "vald.deny-networks[2]".  Returns -1.
+ */
+int settings_error(const struct settings_file *f, const char *path,
+    struct err *e, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /*
  * The connection string of PostgreSQL role 'role', in the caller's buffer:

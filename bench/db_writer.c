@@ -74,7 +74,7 @@ main(int argc, char **argv)
 	int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 32;
 	struct pg *pg = pg_new();
 	struct db *db = db_new(pg_conninfo(pg, "chancery_oper"), "bench");
-	int64_t own, wall;
+	int64_t own, wall, p50, p99;
 	long long server;
 	struct err e;
 
@@ -94,14 +94,15 @@ main(int argc, char **argv)
 	own = own_cpu_us() - own;
 	server = pg_cpu_us(pg) - server;
 	qsort(latency, (size_t)total, sizeof(*latency), by_value);
+	p50 = latency[total / 2];
+	p99 = latency[total / 100 * 99];
 	printf("{\"name\":\"db_writer\",\"threads\":%d,\"certificates\":%d,"
 	       "\"server_cpu_us\":%.1f,\"client_cpu_us\":%.1f,"
 	       "\"cpu_us\":%.1f,\"per_s\":%.0f,\"p50_ms\":%.2f,"
 	       "\"p99_ms\":%.2f}\n",
 	    threads, total, (double)server / total, (double)own / total,
 	    (double)(server + own) / total, 1e6 * total / (double)wall,
-	    (double)latency[total / 2] / 1e3,
-	    (double)latency[total / 100 * 99] / 1e3);
+	    (double)p50 / 1e3, (double)p99 / 1e3);
 	writer_free(w);
 	db_free(db);
 	pg_free(pg);

@@ -45,7 +45,7 @@ static const char classes[] =
     "  crl-distribution-points: [\"http://pki.bench.test/ca.crl\"]\n"
     "  subject:\n"
     "  - {attribute: commonName, values: [\"*\"], from-san: true}\n"
-    "  san: {dns: [\".bench.test\"]}\n"
+    "  san: {dns: [\"**.bench.test\"]}\n"
     "  max-validity: 90d\n"
     "  backdate: 2h\n";
 

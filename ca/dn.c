@@ -305,10 +305,9 @@ put_escaped(struct buf *b, const char *value)
 const char *
 dn_text(struct arena *a, const struct dn *dn)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, (size_t)64 * 1024);
 	size_t i;
 
-	buf_init(&b, (size_t)64 * 1024);
 	for (i = dn->n; i-- > 0;) {
 		buf_str(&b, dn->attrs[i].type->name);
 		buf_u8(&b, '=');

@@ -17,6 +17,7 @@
 #define SIGN_TIMEOUT_MS 10000
 #define INTENTS_A_TURN 256
 #define NONCES_A_TURN 10000
+#define MONTHS_AHEAD 24 /* partitions that exist before they are needed */
 #define CONNINFO_MAX 1024
 
 /* A set of profiles and the one it replaced. */
@@ -139,6 +140,8 @@ engine_register(struct engine *g, struct err *e)
 	struct db *db = db_new(g->conninfo, "chancery");
 	int rc = issuer_set_register(g->issuers, db, e);
 
+	if (rc == 0)
+		rc = store_cert_partitions(db, MONTHS_AHEAD, e);
 	db_free(db);
 	return rc;
 }

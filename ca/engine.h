@@ -30,7 +30,10 @@ void engine_free(struct engine *g);
  */
 int engine_start(struct engine *g, struct err *e) MUST_USE;
 
-/* Registers the issuers of the settings in the database (role oper). */
+/*
+ * What the operator does before the daemons start: registers the issuers of
+ * the settings and makes the partitions of the coming two years (role oper).
+ */
 int engine_register(struct engine *g, struct err *e) MUST_USE;
 
 /*

@@ -4,8 +4,10 @@
 
 #include <openssl/sha.h>
 
+#include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "ca/authn.h"
 #include "ca/certrow.h"
 #include "ca/lint.h"
@@ -137,6 +139,31 @@ stage_reserve(struct enroll *x, struct err *e)
 	return 0;
 }
 
+/*
+ * The signer said no for good: the intent is settled now, so that the
+ * transaction is free for a corrected request.
+ */
+static int
+give_up(struct enroll *x, struct err *e)
+{
+	struct store_open_intent in = { .cert_id = x->row.id,
+		.intent_at = clock_now(),
+		.protocol = x->req->protocol,
+		.txn = x->req->txn,
+		.slot = x->slot,
+		.issuer = x->plan.issuer->id };
+	struct store_cert ignored;
+	struct err late;
+	bool issued;
+
+	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
+	/* on failure housekeeping settles it later */
+	if (reconcile_intent(x->ctx, &in, &issued, &ignored, &late) == -1)
+		log_event(
+		    LOG_WARN, "intent stays open", "msg", late.text, NULL);
+	return err_prefix(e, "signer");
+}
+
 static int
 stage_sign(struct enroll *x, struct err *e)
 {
@@ -151,7 +178,7 @@ stage_sign(struct enroll *x, struct err *e)
 	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
 	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
 	    -1)
-		return -1;
+		return e->kind == ERR_REFUSED ? give_up(x, e) : -1;
 	if ((x->ctx->verify_leaves || x->profile->ca) &&
 	    pubkey_verify(&i->key, i->sig_alg, x->tbs, reply.signature, e) ==
 		-1)
@@ -243,18 +270,21 @@ run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
 }
 
 /* What is asked, in full: other bytes under the same txn are a conflict. */
-static void
-hash_request(const struct request *req, uint8_t out[STORE_HASH_SIZE])
+static int
+hash_request(
+    const struct request *req, uint8_t out[STORE_HASH_SIZE], struct err *e)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, (size_t)256 * 1024);
 
-	buf_init(&b, (size_t)256 * 1024);
 	buf_block(&b, span_str(req->profile));
 	buf_block(&b, span_str(req->issuer));
 	buf_block(&b, req->want.raw);
 	buf_u64(&b, (uint64_t)req->want.not_before);
 	buf_u64(&b, (uint64_t)req->want.not_after);
+	if (!buf_ok(&b))
+		return err_set(e, ERR_MALFORMED, "request is too long");
 	(void)SHA256(b.p, b.n, out);
+	return 0;
 }
 
 /* An intent that an earlier try left behind. */
@@ -384,22 +414,40 @@ attempt(struct enroll *x, struct err *e)
 	return 0;
 }
 
-int
-enroll_submit(struct ctx *ctx, const struct request *req,
-    struct enroll_result *res, struct err *e)
+static void
+log_outcome(const struct enroll *x, int rc, const struct err *e)
 {
-	struct enroll x = { .ctx = ctx, .req = req, .res = res };
+	const char *serial = x->res->serial.n == 0
+				 ? NULL
+				 : hex_encode(x->ctx->arena, x->res->serial);
+
+	if (rc == 0)
+		log_event(LOG_INFO,
+		    x->res->status == ENROLL_ISSUED ? "issued" : "pending",
+		    "serial", serial, "profile", x->req->profile, "principal",
+		    x->principal.name, "protocol", x->req->protocol, "txn",
+		    x->req->txn, NULL);
+	else
+		log_event(e->kind == ERR_INTERNAL ? LOG_ERROR : LOG_WARN,
+		    "not issued", "kind", err_kind_name(e->kind), "msg",
+		    e->text, "profile", x->req->profile, "principal",
+		    x->principal.name, "protocol", x->req->protocol, "txn",
+		    x->req->txn, NULL);
+}
+
+static int
+submit(struct enroll *x, struct err *e)
+{
 	int tries;
 
-	hash_request(req, x.request_hash);
 	for (tries = 0; tries < 2; tries++) {
-		*res = (struct enroll_result){ 0 };
-		if (attempt(&x, e) == 0)
+		*x->res = (struct enroll_result){ 0 };
+		if (attempt(x, e) == 0)
 			return 0;
-		if (!x.repeated)
+		if (!x->repeated)
 			return -1;
-		x.repeated = false;
-		if (earlier(&x, e) == 0)
+		x->repeated = false;
+		if (earlier(x, e) == 0)
 			return 0;
 		/* given up meanwhile: the transaction is free again */
 		if (e->kind != ERR_NOT_FOUND)
@@ -407,6 +455,20 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	}
 	return err_set(
 	    e, ERR_UNAVAILABLE, "this transaction is being processed");
+}
+
+int
+enroll_submit(struct ctx *ctx, const struct request *req,
+    struct enroll_result *res, struct err *e)
+{
+	struct enroll x = { .ctx = ctx, .req = req, .res = res };
+	int rc;
+
+	if (hash_request(req, x.request_hash, e) == -1)
+		return -1;
+	rc = submit(&x, e);
+	log_outcome(&x, rc, e);
+	return rc;
 }
 
 int

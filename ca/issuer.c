@@ -26,7 +26,7 @@ issuer_sig_alg(
     struct arena *a, const struct pubkey *key, struct span *out, struct err *e)
 {
 	const char *oid = OID_SHA256_RSA;
-	AUTO_BUF b;
+	AUTO_BUF(b, 64);
 	size_t seq;
 
 	if (key->type == PUBKEY_ED25519)
@@ -35,7 +35,6 @@ issuer_sig_alg(
 		oid = strcmp(key->name, "P-256") == 0   ? OID_ECDSA_SHA256
 		      : strcmp(key->name, "P-384") == 0 ? OID_ECDSA_SHA384
 							: OID_ECDSA_SHA512;
-	buf_init(&b, 64);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_oid(&b, oid);
 	if (key->type == PUBKEY_RSA)
@@ -54,11 +53,11 @@ read_ca_exts(const struct tosign_cert *c, struct issuer *out, struct err *e)
 	const struct tosign_ext *ski = tosign_ext_find(c, OID_SUBJECT_KEY_ID);
 	const struct tosign_ext *bc = tosign_ext_find(c, OID_BASIC_CONSTRAINTS);
 	const struct tosign_ext *nc = tosign_ext_find(c, OID_NAME_CONSTRAINTS);
-	int64_t path_len;
 	bool ca = false;
 
-	if (bc != NULL &&
-	    tosign_basic_constraints_parse(bc->value, &ca, &path_len, e) == -1)
+	out->path_len = -1;
+	if (bc != NULL && tosign_basic_constraints_parse(
+			      bc->value, &ca, &out->path_len, e) == -1)
 		return -1;
 	if (!ca)
 		return err_set(e, ERR_MALFORMED, "is not a CA certificate");
@@ -93,6 +92,14 @@ read_cert(struct arena *a, struct issuer *out, struct err *e)
 	if (pubkey_open(c.spki, &out->key, e) == -1)
 		return -1;
 	return issuer_sig_alg(a, &out->key, &out->sig_alg, e);
+}
+
+int
+issuer_open(struct arena *a, const char *name, struct span cert,
+    struct issuer *out, struct err *e)
+{
+	*out = (struct issuer){ .name = name, .cert = cert };
+	return read_cert(a, out, e);
 }
 
 /* The next PEM certificate of '*text', or false at the end. */

@@ -27,6 +27,7 @@ struct issuer {
 	struct span sig_alg;     /* AlgorithmIdentifier of what it signs, DER */
 	struct span constraints; /* its nameConstraints' value, or empty */
 	int64_t not_before, not_after;
+	int64_t path_len; /* of CAs below it; -1: no limit */
 	struct pubkey key;
 	const char *cert_pem;
 	const char *chain_pem; /* the CA certificates without the root */
@@ -44,6 +45,13 @@ struct db;
 int issuer_set_load(
     const struct settings *s, struct issuer_set **out, struct err *e) MUST_USE;
 void issuer_set_free(struct issuer_set *set);
+
+/*
+ * Reads one CA certificate (DER, which stays borrowed); the chain and URLs
+ * stay empty.  The caller clears 'out->key'.
+ */
+int issuer_open(struct arena *a, const char *name, struct span cert,
+    struct issuer *out, struct err *e) MUST_USE;
 
 /* Fills in the row ids of all issuers; NOT_FOUND names one not registered. */
 int issuer_set_lookup(

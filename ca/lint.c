@@ -35,6 +35,7 @@ static const struct rule {
 	{ "san-critical", "RFC 5280 4.2.1.6", lint_san_critical },
 	{ "common-name", "RFC 9525 2", lint_common_name },
 	{ "basic-constraints", "RFC 5280 4.2.1.9", lint_basic_constraints },
+	{ "path-length", "RFC 5280 4.2.1.9", lint_path_length },
 	{ "name-constraints", "RFC 5280 4.2.1.10", lint_constraints },
 	{ "name-constrained", "RFC 5280 4.2.1.10", lint_constrained },
 	{ "policy-constraints", "RFC 5280 4.2.1.11", lint_policy_constraints },
@@ -208,6 +209,29 @@ lint_has_eku(const struct lint *l, const char *oid)
 	return false;
 }
 
+/* The extensions that a profile turns on and off. */
+static int
+check_options(const struct lint *l, const struct profile *p, struct err *e)
+{
+	bool staple = tosign_ext_find(&l->cert, OID_TLS_FEATURE) != NULL;
+	bool nocheck = tosign_ext_find(&l->cert, OID_OCSP_NOCHECK) != NULL;
+
+	if ((staple && p->tls_feature == FEATURE_NEVER) ||
+	    (!staple && p->tls_feature == FEATURE_ALWAYS))
+		return err_set(
+		    e, ERR_REFUSED, "TLS feature is not the profile's");
+	if (nocheck != p->ocsp_nocheck)
+		return err_set(
+		    e, ERR_REFUSED, "ocsp-nocheck is not the profile's");
+	if ((l->policies != NULL) != (p->n_policies > 0))
+		return err_set(e, ERR_REFUSED,
+		    "certificatePolicies are not the profile's");
+	if ((l->constraints != NULL) != p->has_constraints)
+		return err_set(
+		    e, ERR_REFUSED, "nameConstraints are not the profile's");
+	return 0;
+}
+
 int
 lint_profile(const struct lint *l, struct err *e)
 {
@@ -235,7 +259,7 @@ lint_profile(const struct lint *l, struct err *e)
 	if (p->san_required && l->n_names == 0)
 		return err_set(
 		    e, ERR_REFUSED, "has no subject alternative name");
-	return 0;
+	return check_options(l, p, e);
 }
 
 static int
@@ -289,6 +313,24 @@ refuse(struct arena *a, const struct lint_input *in, const char *name,
 	policy_note(
 	    a, in->trail, arena_printf(a, "lint %s", name), false, e->text);
 	return err_prefix(e, "lint %s (%s)", name, section);
+}
+
+size_t
+lint_broken(struct arena *a, const struct lint_input *in, const char **names)
+{
+	struct lint l = { .arena = a, .in = in };
+	struct err ignored;
+	size_t i, n = 0;
+
+	if (parse(&l, &ignored) == -1) {
+		names[0] = "der";
+		return 1;
+	}
+	for (i = 0; i < N_RULES; i++) {
+		if (rules[i].check(&l, &ignored) == -1)
+			names[n++] = rules[i].name;
+	}
+	return n;
 }
 
 int

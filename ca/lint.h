@@ -29,6 +29,14 @@ struct lint_input {
 int lint_check(
     struct arena *a, const struct lint_input *in, struct err *e) MUST_USE;
 
+/*
+ * The names of all rules that are broken, not only the first, into 'names'
+ * (room for lint_rule_count of them); returns how many.  What cannot be
+ * decoded breaks "der" alone.
+ */
+size_t lint_broken(
+    struct arena *a, const struct lint_input *in, const char **names);
+
 /* The rules, for documentation and tests. */
 size_t lint_rule_count(void);
 const char *lint_rule_name(size_t i);

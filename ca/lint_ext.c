@@ -85,15 +85,15 @@ int
 lint_authority_key_id(const struct lint *l, struct err *e)
 {
 	struct span want;
-	AUTO_BUF b;
+	AUTO_BUF(b, 256);
 	size_t seq;
 
+	buf_init(&b, 256);
 	if (l->in->issuer == NULL)
 		return 0;
 	if (l->aki == NULL)
 		return err_set(
 		    e, ERR_REFUSED, "authorityKeyIdentifier is missing");
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_put(&b, DER_CONTEXT(0), l->in->issuer->key_id);
 	der_end(&b, seq);
@@ -182,6 +182,15 @@ lint_basic_constraints(const struct lint *l, struct err *e)
 }
 
 int
+lint_path_length(const struct lint *l, struct err *e)
+{
+	if (l->ca && l->in->issuer != NULL && l->in->issuer->path_len == 0)
+		return err_set(e, ERR_REFUSED,
+		    "the issuer's path length allows no CA below it");
+	return 0;
+}
+
+int
 lint_eku(const struct lint *l, struct err *e)
 {
 	bool stamping = lint_has_eku(l, OID_EKU_TIME_STAMPING);
@@ -242,15 +251,20 @@ lint_eku_usage(const struct lint *l, struct err *e)
 int
 lint_ocsp_signing(const struct lint *l, struct err *e)
 {
-	bool nocheck = tosign_ext_find(&l->cert, OID_OCSP_NOCHECK) != NULL;
+	static const uint8_t null[] = { 5, 0 };
+	const struct tosign_ext *nocheck =
+	    tosign_ext_find(&l->cert, OID_OCSP_NOCHECK);
 	bool ocsp = lint_has_eku(l, OID_EKU_OCSP_SIGNING);
 
-	if (nocheck && !ocsp)
+	if (nocheck != NULL &&
+	    !span_eq(nocheck->value, span_of(null, sizeof(null))))
+		return err_set(e, ERR_REFUSED, "ocsp-nocheck is not NULL");
+	if (nocheck != NULL && !ocsp)
 		return err_set(
 		    e, ERR_REFUSED, "ocsp-nocheck without OCSPSigning");
 	if (ocsp && !l->ca && l->n_ekus != 1)
 		return err_set(e, ERR_REFUSED, "OCSPSigning is not alone");
-	if (ocsp && !l->ca && !nocheck)
+	if (ocsp && !l->ca && nocheck == NULL)
 		return err_set(e, ERR_REFUSED,
 		    "responder certificate has no ocsp-nocheck");
 	return 0;

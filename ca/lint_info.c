@@ -7,6 +7,7 @@
 #include "ca/lint_int.h"
 #include "ca/oid.h"
 
+AUTO_DEFINE(ASN1_INTEGER, ASN1_INTEGER_free);
 AUTO_DEFINE(AUTHORITY_INFO_ACCESS, AUTHORITY_INFO_ACCESS_free);
 AUTO_DEFINE(CERTIFICATEPOLICIES, CERTIFICATEPOLICIES_free);
 AUTO_DEFINE(CRL_DIST_POINTS, CRL_DIST_POINTS_free);
@@ -46,7 +47,7 @@ check_notice(const USERNOTICE *notice, struct err *e)
 {
 	const ASN1_STRING *text = notice->exptext;
 	const unsigned char *p;
-	int n;
+	int n, chars = 0;
 
 	if (notice->noticeref != NULL)
 		return err_set(e, ERR_REFUSED, "user notice has a noticeRef");
@@ -57,14 +58,15 @@ check_notice(const USERNOTICE *notice, struct err *e)
 	if (ASN1_STRING_type(text) != V_ASN1_UTF8STRING || n == 0)
 		return err_set(
 		    e, ERR_REFUSED, "explicitText is not a UTF8String");
-	if (n > NOTICE_MAX)
-		return err_set(e, ERR_REFUSED,
-		    "explicitText has more than %d characters", NOTICE_MAX);
 	for (; n > 0; n--, p++) {
 		if (*p < 0x20 || *p == 0x7f)
 			return err_set(e, ERR_REFUSED,
 			    "explicitText has a control character");
+		chars += (*p & 0xc0) != 0x80;
 	}
+	if (chars > NOTICE_MAX)
+		return err_set(e, ERR_REFUSED,
+		    "explicitText has more than %d characters", NOTICE_MAX);
 	return 0;
 }
 
@@ -76,6 +78,9 @@ check_policy(const struct lint *l, const POLICYINFO *p, struct err *e)
 	if (is_any_policy(p->policyid) && !l->ca)
 		return err_set(
 		    e, ERR_REFUSED, "anyPolicy in an end-entity certificate");
+	if (p->qualifiers != NULL && sk_POLICYQUALINFO_num(p->qualifiers) == 0)
+		return err_set(
+		    e, ERR_REFUSED, "a list of policy qualifiers is empty");
 	for (i = 0; i < sk_POLICYQUALINFO_num(p->qualifiers); i++) {
 		const POLICYQUALINFO *q =
 		    sk_POLICYQUALINFO_value(p->qualifiers, i);
@@ -167,11 +172,12 @@ lint_inhibit_any(const struct lint *l, struct err *e)
 {
 	const struct tosign_ext *x =
 	    tosign_ext_find(&l->cert, OID_INHIBIT_ANY_POLICY);
+	AUTO(ASN1_INTEGER) skip = NULL;
 
 	if (x == NULL)
 		return 0;
-	if (x->value.n < 3 || x->value.p[0] != V_ASN1_INTEGER ||
-	    x->value.p[2] >= 0x80)
+	skip = decode(x, ASN1_ITEM_rptr(ASN1_INTEGER));
+	if (skip == NULL || ASN1_STRING_type(skip) != V_ASN1_INTEGER)
 		return err_set(
 		    e, ERR_REFUSED, "inhibitAnyPolicy is not a number");
 	if (!l->ca)

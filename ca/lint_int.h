@@ -55,6 +55,7 @@ int lint_subject_key_id(const struct lint *l, struct err *e) MUST_USE;
 int lint_key_usage(const struct lint *l, struct err *e) MUST_USE;
 int lint_key_usage_key(const struct lint *l, struct err *e) MUST_USE;
 int lint_basic_constraints(const struct lint *l, struct err *e) MUST_USE;
+int lint_path_length(const struct lint *l, struct err *e) MUST_USE;
 int lint_eku(const struct lint *l, struct err *e) MUST_USE;
 int lint_eku_usage(const struct lint *l, struct err *e) MUST_USE;
 int lint_ocsp_signing(const struct lint *l, struct err *e) MUST_USE;

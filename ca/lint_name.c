@@ -21,15 +21,27 @@ tag_fits(const struct dn_type *type, uint8_t tag)
 int
 lint_subject_types(const struct lint *l, struct err *e)
 {
-	struct dn ignored;
+	const struct tosign_attr *attr;
 	const struct dn_type *type;
+	struct dn_type as;
+	struct dn ignored;
 	size_t i;
 
 	for (i = 0; i < l->n_attrs; i++) {
-		type = dn_type_of(l->attrs[i].oid);
-		if (type != NULL && !tag_fits(type, l->attrs[i].tag))
+		attr = &l->attrs[i];
+		type = dn_type_of(attr->oid);
+		if (type == NULL)
+			continue;
+		if (!tag_fits(type, attr->tag))
 			return err_set(e, ERR_REFUSED,
 			    "%s has the wrong string type", type->name);
+		/* a PrintableString has fewer characters than a UTF8String */
+		as = *type;
+		as.tag = attr->tag;
+		if (dn_value_check(&as,
+			arena_memdup(l->arena, attr->value.p, attr->value.n),
+			e) == -1)
+			return -1;
 	}
 	/* character sets and upper bounds, RFC 5280 appendix A.1 */
 	return dn_decode(l->arena, l->cert.subject, &ignored, e);
@@ -135,11 +147,7 @@ lint_common_name(const struct lint *l, struct err *e)
 	const struct dn_type *type;
 	size_t i;
 
-	for (i = 0; i < l->n_ekus; i++) {
-		if (tosign_oid_is(l->ekus[i], OID_EKU_SERVER_AUTH))
-			break;
-	}
-	if (i == l->n_ekus)
+	if (l->ca || !lint_has_eku(l, OID_EKU_SERVER_AUTH))
 		return 0;
 	for (i = 0; i < l->n_attrs; i++) {
 		type = dn_type_of(l->attrs[i].oid);
@@ -240,30 +248,19 @@ lint_constraints(const struct lint *l, struct err *e)
 	return check_subtrees(nc->excludedSubtrees, e);
 }
 
-/* A certificate with these names, for libcrypto's own check (RFC 5280 6). */
+/* As a certificate, for libcrypto's own check (RFC 5280 6.1.3). */
 static X509 *
-names_only(const struct lint *l)
+as_certificate(const struct lint *l)
 {
-	const uint8_t *p = l->cert.subject.p;
-	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)l->cert.subject.n);
-	X509 *x = X509_new();
-	X509_EXTENSION *ext = NULL;
-	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+	static const uint8_t no_signature = 0;
+	struct span der = tosign_wrap(
+	    l->arena, l->in->tbs, l->cert.sig_alg, span_of(&no_signature, 1));
+	const uint8_t *p = der.p;
+	X509 *x = d2i_X509(NULL, &p, (long)der.n);
 
-	if (name != NULL && x != NULL && value != NULL && l->san != NULL &&
-	    ASN1_OCTET_STRING_set(
-		value, l->san->value.p, (int)l->san->value.n) == 1)
-		ext = X509_EXTENSION_create_by_NID(
-		    NULL, NID_subject_alt_name, 0, value);
-	if (name == NULL || x == NULL || X509_set_subject_name(x, name) != 1 ||
-	    (l->san != NULL &&
-		(ext == NULL || X509_add_ext(x, ext, -1) != 1))) {
-		X509_free(x);
-		x = NULL;
-	}
-	X509_EXTENSION_free(ext);
-	ASN1_OCTET_STRING_free(value);
-	X509_NAME_free(name);
+	/* only this makes it look at the alternative names */
+	if (x != NULL)
+		(void)X509_check_purpose(x, -1, 0);
 	return x;
 }
 
@@ -278,7 +275,7 @@ lint_constrained(const struct lint *l, struct err *e)
 	if (issuer == NULL || issuer->constraints.n == 0)
 		return 0;
 	nc = decode_constraints(issuer->constraints);
-	names = names_only(l);
+	names = as_certificate(l);
 	if (nc == NULL || names == NULL) {
 		NAME_CONSTRAINTS_free(nc);
 		X509_free(names);

@@ -171,18 +171,17 @@ rule_key(struct judge *j)
 	return 0;
 }
 
-/* The common name that the profile wants among the alternative names. */
-static const char *
-name_from_san(const struct judge *j)
+/* Whether the profile wants this attribute among the alternative names. */
+static bool
+is_from_san(const struct profile *p, const struct dn_type *type)
 {
 	size_t i;
 
-	for (i = 0; i < j->profile->n_attrs; i++) {
-		if (j->profile->attrs[i].from_san)
-			return dn_value(
-			    &j->want.subject, j->profile->attrs[i].type->name);
+	for (i = 0; i < p->n_attrs; i++) {
+		if (p->attrs[i].type == type && p->attrs[i].from_san)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 /*
@@ -192,22 +191,25 @@ name_from_san(const struct judge *j)
 static int
 rule_common_name(struct judge *j)
 {
-	const char *cn = name_from_san(j);
-	struct request_san extra, *all;
 	struct request_want *w = &j->want;
+	const struct dn *asked = &w->subject;
+	struct request_san *all;
+	size_t i;
 
-	if (cn == NULL)
-		return 0;
-	if (request_san_parse(j->arena, cn, &extra, j->err) == -1)
-		return err_prefix(j->err, "common name");
-	all = arena_array(j->arena, w->n_sans + 1, sizeof(*all));
+	all = arena_array(j->arena, w->n_sans + asked->n, sizeof(*all));
 	if (w->n_sans > 0)
 		memcpy(all, w->sans, w->n_sans * sizeof(*all));
-	all[w->n_sans] = extra;
 	w->sans = all;
-	w->n_sans++;
+	for (i = 0; i < asked->n; i++) {
+		if (!is_from_san(j->profile, asked->attrs[i].type))
+			continue;
+		if (request_san_parse(j->arena, asked->attrs[i].value,
+			&all[w->n_sans], j->err) == -1)
+			return err_prefix(j->err, "common name");
+		w->n_sans++;
+		j->text = asked->attrs[i].value;
+	}
 	request_sans_dedup(w);
-	j->text = cn;
 	return 0;
 }
 
@@ -447,9 +449,17 @@ rule_validity(struct judge *j)
 		    "does not allow notBefore other than the present");
 	if (from < j->plan->issuer->not_before)
 		from = j->plan->issuer->not_before;
+	if (from > now + 60)
+		return err_set(
+		    j->err, ERR_REFUSED, "the issuer is not valid yet");
 	/* the last second counts (RFC 5280 4.1.2.5) */
 	until =
 	    w->not_after == 0 ? from + p->validity_default_s - 1 : w->not_after;
+	/* who asks for the longest validity gets less backdate instead */
+	if (w->not_before == 0 && until - p->validity_max_s < now)
+		from = until - p->validity_max_s + 1 > from
+			   ? until - p->validity_max_s + 1
+			   : from;
 	if (until - from + 1 > p->validity_max_s)
 		return err_set(j->err, ERR_REFUSED,
 		    "allows at most %lld seconds of validity",

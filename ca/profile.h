@@ -2,7 +2,7 @@
  * Certificate profiles: policies/NAME.yaml, strictly validated into immutable
  * structs.  A profile says who may ask over which protocol, which names, keys
  * and times are allowed, and what the certificate will carry; policy.h
- * applies it.  Format: profile(5).
+ * applies it.  Format: chancery-profile(5).
  */
 #ifndef CA_PROFILE_H
 #define CA_PROFILE_H

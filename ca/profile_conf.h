@@ -1,6 +1,6 @@
 /*
- * The YAML form of a profile, as libcyaml loads it; profile.c makes the
- * immutable form of it.  Nobody else includes this.
+ * The YAML form of a profile, as libcyaml loads it, and the way from there to
+ * the immutable form.  Only profile*.c include this.
  */
 #ifndef CA_PROFILE_CONF_H
 #define CA_PROFILE_CONF_H
@@ -10,6 +10,7 @@
 
 #include "ca/profile.h"
 
+struct conf;
 struct cyaml_schema_value;
 
 struct profile_conf_strings {
@@ -104,6 +105,13 @@ struct profile_conf {
 
 /* The schema of struct profile_conf. */
 const struct cyaml_schema_value *profile_conf_schema(void);
+
+/*
+ * Makes the immutable form in the arena; MALFORMED with file and line when the
+ * values do not make sense together.
+ */
+int profile_build(struct arena *a, const struct conf *conf, struct profile *out,
+    struct err *e) MUST_USE;
 
 /* The name of key usage bit 'bit' (0 to 8). */
 const char *profile_conf_usage_name(unsigned bit);

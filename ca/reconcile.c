@@ -34,14 +34,16 @@ reconcile_intent(struct ctx *ctx, const struct store_open_intent *in,
     bool *issued, struct store_cert *row, struct err *e)
 {
 	const struct issuer *issuer = issuer_by_id(ctx->issuers, in->issuer);
+	const struct sign_recall recall = { in->slot, in->tbs_hash,
+		in->intent_at - RECONCILE_AGE_S };
 	struct sign_reply reply;
 
 	if (issuer == NULL)
 		return err_set(e, ERR_INTERNAL,
 		    "intent %lld is of an issuer that is not configured",
 		    (long long)in->cert_id);
-	if (sign_client_recall(ctx->signer, ctx->arena, in->slot, in->tbs_hash,
-		in->intent_at - RECONCILE_AGE_S, issued, &reply, e) == -1)
+	if (sign_client_recall(
+		ctx->signer, ctx->arena, &recall, issued, &reply, e) == -1)
 		return -1;
 	if (*issued)
 		return complete(ctx, in, issuer, &reply, row, e);
@@ -53,16 +55,16 @@ int
 reconcile_all(
     struct ctx *ctx, size_t max, size_t *issued, size_t *voided, struct err *e)
 {
-	struct store_open_intent *list;
+	struct store_open_intents open;
 	struct store_cert row;
 	bool done;
-	size_t n, i;
+	size_t i;
 
 	if (store_intents_open(ctx->db, ctx->arena,
-		clock_now() - RECONCILE_AGE_S, max, &list, &n, e) == -1)
+		clock_now() - RECONCILE_AGE_S, max, &open, e) == -1)
 		return -1;
-	for (i = 0; i < n; i++) {
-		if (reconcile_intent(ctx, &list[i], &done, &row, e) == -1)
+	for (i = 0; i < open.n; i++) {
+		if (reconcile_intent(ctx, &open.list[i], &done, &row, e) == -1)
 			return -1;
 		*(done ? issued : voided) += 1;
 	}

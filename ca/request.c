@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "ca/alabel.h"
 #include "ca/oid.h"
 
 static const struct {
@@ -56,7 +57,7 @@ check_label(const char *label, size_t n, struct err *e)
 		    "has a label that starts or ends with a hyphen");
 	/* RFC 5890 2.3.1: only A-labels have hyphens in places 3 and 4 */
 	if (n >= 4 && label[2] == '-' && label[3] == '-' &&
-	    (n < 6 || strncmp(label, "xn--", 4) != 0))
+	    !alabel_is_valid(span_of(label, n)))
 		return err_set(e, ERR_MALFORMED,
 		    "has a label with \"--\" that is not an A-label");
 	return 0;
@@ -86,14 +87,11 @@ check_labels(const char *name, struct err *e)
 int
 request_dns_check(const char *name, bool wildcard, struct err *e)
 {
-	const char *base = name;
+	bool star = wildcard && strncmp(name, "*.", 2) == 0;
 
 	if (strlen(name) > 253)
-		err_set(e, ERR_MALFORMED, "has more than 253 octets");
-	else if (wildcard && strncmp(name, "*.", 2) == 0 &&
-		 check_labels(base + 2, e) == 0)
-		return 0;
-	else if (check_labels(base, e) == 0)
+		(void)err_set(e, ERR_MALFORMED, "has more than 253 octets");
+	else if (check_labels(star ? name + 2 : name, e) == 0)
 		return 0;
 	return err_prefix(e, "DNS name \"%.253s\"", name);
 }
@@ -126,9 +124,36 @@ check_email(const char *text, struct err *e)
 	return request_dns_check(at + 1, false, e);
 }
 
+/* The host of "[user@]host[:port]": a DNS name or an address. */
+static bool
+is_host(struct arena *a, const char *authority, size_t n)
+{
+	char *host = arena_memdup(a, authority, n), *end;
+	uint8_t octets[16];
+
+	if (strchr(host, '@') != NULL)
+		host = strrchr(host, '@') + 1;
+	end = host[0] == '[' ? strchr(host, ']') : strchr(host, ':');
+	if (host[0] == '[') {
+		if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+			return false;
+		*end++ = '\0';
+		if (inet_pton(AF_INET6, host + 1, octets) != 1)
+			return false;
+	}
+	if (end != NULL && *end == ':') {
+		*end++ = '\0';
+		if (end[strspn(end, "0123456789")] != '\0')
+			return false;
+	}
+	lower(host);
+	return host[0] == '[' || inet_pton(AF_INET, host, octets) == 1 ||
+	       request_dns_check(host, false, NULL) == 0;
+}
+
 /* RFC 5280 4.2.1.6: absolute, with scheme and scheme-specific part. */
 static int
-check_uri(const char *text, struct err *e)
+check_uri(struct arena *a, const char *text, struct err *e)
 {
 	size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyz"
 				     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -139,15 +164,16 @@ check_uri(const char *text, struct err *e)
 	    text[scheme] != ':' || text[scheme + 1] == '\0')
 		return err_set(e, ERR_MALFORMED,
 		    "\"%.255s\" is not an absolute URI", text);
-	if (strncmp(text + scheme, "://", 3) == 0 &&
-	    strchr("/?#", text[scheme + 3]) != NULL)
-		return err_set(
-		    e, ERR_MALFORMED, "URI \"%.255s\" has no host", text);
 	for (p = text; *p != '\0'; p++) {
 		if (*p <= ' ' || *p > '~' || strchr("<>\"{}|\\^`", *p) != NULL)
 			return err_set(e, ERR_MALFORMED,
 			    "URI has a character that it may not have");
 	}
+	p = text + scheme + 3;
+	if (strncmp(text + scheme, "://", 3) == 0 &&
+	    !is_host(a, p, strcspn(p, "/?#")))
+		return err_set(
+		    e, ERR_MALFORMED, "URI \"%.255s\" has no host", text);
 	return 0;
 }
 
@@ -196,7 +222,7 @@ request_san_check(struct arena *a, struct request_san *san, struct err *e)
 		san->text = copy;
 		return check_email(copy, e);
 	case TOSIGN_GN_URI:
-		return check_uri(san->text, e);
+		return check_uri(a, san->text, e);
 	case TOSIGN_GN_OTHER:
 		return check_upn(san->text, e);
 	default:
@@ -240,7 +266,8 @@ request_san_parse(
 		return request_san_check(a, out, e);
 	}
 	if (!parse_ip(a, text, out)) {
-		out->type = TOSIGN_GN_DNS;
+		out->type =
+		    strchr(text, '@') == NULL ? TOSIGN_GN_DNS : TOSIGN_GN_EMAIL;
 		out->text = arena_strdup(a, text);
 	}
 	return request_san_check(a, out, e);
@@ -272,6 +299,25 @@ request_sans_dedup(struct request_want *w)
 	w->n_sans = n;
 }
 
+/* The text of an IA5String or UTF8String that may stand in messages. */
+static int
+text_from(struct arena *a, const struct tosign_general_name *in,
+    const char **out, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < in->value.n; i++) {
+		if (in->value.p[i] == 0)
+			return err_set(e, ERR_MALFORMED,
+			    "subject alternative name has a NUL octet");
+		if (in->value.p[i] >= 0x80 && in->tag != TOSIGN_GN_OTHER)
+			return err_set(e, ERR_MALFORMED,
+			    "subject alternative name is not ASCII");
+	}
+	*out = arena_memdup(a, in->value.p, in->value.n);
+	return 0;
+}
+
 static int
 san_from(struct arena *a, const struct tosign_general_name *in,
     struct request_san *out, struct err *e)
@@ -281,14 +327,12 @@ san_from(struct arena *a, const struct tosign_general_name *in,
 	    (!tosign_oid_is(in->oid, OID_UPN) || in->other_tag != 0x0c))
 		return err_set(e, ERR_REFUSED, "otherName %s is not supported",
 		    tosign_oid_text(a, in->oid));
-	if (in->tag == TOSIGN_GN_IP) {
+	if (in->tag == TOSIGN_GN_DIRNAME || in->tag == TOSIGN_GN_RID)
+		return request_san_check(a, out, e);
+	if (in->tag == TOSIGN_GN_IP)
 		out->ip = span_dup(a, in->value);
-	} else {
-		if (memchr(in->value.p, 0, in->value.n) != NULL)
-			return err_set(e, ERR_MALFORMED,
-			    "subject alternative name has a NUL octet");
-		out->text = arena_memdup(a, in->value.p, in->value.n);
-	}
+	else if (text_from(a, in, &out->text, e) == -1)
+		return -1;
 	return request_san_check(a, out, e);
 }
 

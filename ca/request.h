@@ -62,8 +62,8 @@ struct request {
 
 /*
  * Adds SAN entries from text such as "dns:a.test", "ip:::1", "email:a@b",
- * "uri:https://x" or "upn:a@b"; without a prefix it is a DNS name or an
- * address.  MALFORMED: syntax of RFC 5280 4.2.1.6.
+ * "uri:https://x" or "upn:a@b"; without a prefix it is an IP address, a mail
+ * address or a DNS name.  MALFORMED: syntax of RFC 5280 4.2.1.6.
  */
 int request_san_parse(struct arena *a, const char *text,
     struct request_san *out, struct err *e) MUST_USE;

@@ -93,9 +93,8 @@ tbs_build(struct arena *a, const struct tbs_input *in, struct span *out,
     struct err *e)
 {
 	size_t tbs, part;
-	AUTO_BUF b;
+	AUTO_BUF(b, TOSIGN_CERT_MAX);
 
-	buf_init(&b, TOSIGN_CERT_MAX);
 	tbs = der_begin(&b, DER_SEQUENCE);
 	part = der_begin(&b, DER_CONTEXT_CONSTRUCTED(0));
 	der_int(&b, 2);

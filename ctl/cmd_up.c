@@ -344,22 +344,28 @@ read_notify(struct up *u)
 	}
 }
 
+static void
+signal_all(const struct up *u, int sig)
+{
+	size_t i;
+
+	for (i = 0; i < u->n; i++) {
+		if (u->services[i].pid != 0)
+			(void)kill(u->services[i].pid, sig);
+	}
+}
+
 /* Returns false when it is time to end. */
 static bool
 read_signal(struct up *u)
 {
 	struct signalfd_siginfo info;
-	size_t i;
 
 	while (read(u->signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
 			return false;
-		if (info.ssi_signo == SIGHUP) {
-			for (i = 0; i < u->n; i++) {
-				if (u->services[i].pid != 0)
-					(void)kill(u->services[i].pid, SIGHUP);
-			}
-		}
+		if (info.ssi_signo == SIGHUP)
+			signal_all(u, SIGHUP);
 	}
 	return true;
 }

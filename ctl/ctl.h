@@ -14,6 +14,14 @@
 #include "base/settings.h"
 #include "ca/engine.h"
 
+/* Where things are installed; the Makefile says better. */
+#ifndef CHANCERY_LIBEXECDIR
+#define CHANCERY_LIBEXECDIR "/usr/local/sbin"
+#endif
+#ifndef CHANCERY_DATADIR
+#define CHANCERY_DATADIR "/usr/local/share/chancery"
+#endif
+
 /* Exit statuses, as chancery(1) documents them. */
 enum ctl_exit {
 	CTL_OK = 0,

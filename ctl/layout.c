@@ -93,32 +93,47 @@ layout_prepare(struct arena *a, const struct settings *s, struct err *e)
 	return 0;
 }
 
+/* A daemon and the OS user that the settings give it. */
+struct daemon_user {
+	const char *daemon, *user;
+};
+
+static const struct daemon_user *
+same_user(const struct daemon_user *all, size_t i)
+{
+	size_t j;
+
+	for (j = 0; j < i; j++) {
+		if (strcmp(all[i].user, all[j].user) == 0)
+			return &all[j];
+	}
+	return NULL;
+}
+
 bool
 layout_separated(struct arena *a, const struct settings *s, const char **why)
 {
-	const struct {
-		const char *daemon, *user;
-	} all[] = {
+	const struct daemon_user all[] = {
 		{ "enrolld", s->users.enroll },
 		{ "vald", s->users.vald },
 		{ "signd", s->users.signd },
 		{ "postgresql", s->database == NULL ? s->users.postgres : "" },
 	};
-	size_t n = sizeof(all) / sizeof(all[0]), i, j;
+	const struct daemon_user *other;
+	size_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (all[i].user == NULL) {
 			*why = arena_printf(
 			    a, "%s has no OS user of its own", all[i].daemon);
 			return false;
 		}
-		for (j = 0; j < i; j++) {
-			if (strcmp(all[i].user, all[j].user) == 0) {
-				*why = arena_printf(a,
-				    "%s and %s share the OS user \"%s\"",
-				    all[j].daemon, all[i].daemon, all[i].user);
-				return false;
-			}
+		other = same_user(all, i);
+		if (other != NULL) {
+			*why = arena_printf(a,
+			    "%s and %s share the OS user \"%s\"", other->daemon,
+			    all[i].daemon, all[i].user);
+			return false;
 		}
 	}
 	return true;

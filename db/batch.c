@@ -329,18 +329,21 @@ read_all(struct db *db, bool fenced, struct group *const *groups, size_t n,
 }
 
 static int
-run_groups(struct batch *b, struct db *db, const struct batch_writer *w,
-    struct group *const *groups, size_t n, bool *lost, struct err *e)
+run_groups(struct batch *b, struct batch_work *work,
+    struct group *const *groups, size_t n, struct err *e)
 {
+	struct db *db = work->db;
+
 	if (prepare_all(db, groups, n, e) == -1)
 		return -1;
 	if (PQenterPipelineMode(db_pg(db)) != 1)
 		return db_fail(db, NULL, e);
-	if (send_all(b, db, w, groups, n, e) == -1) {
+	if (send_all(b, db, work->writer, groups, n, e) == -1) {
 		db_drop(db); /* half a batch was sent, without its end */
 		return -1;
 	}
-	if (read_all(db, w->number != 0, groups, n, lost, e) == -1) {
+	if (read_all(db, work->writer->number != 0, groups, n, &work->lost,
+		e) == -1) {
 		if (db_pg(db) != NULL)
 			(void)PQexitPipelineMode(db_pg(db));
 		return -1;
@@ -351,19 +354,18 @@ run_groups(struct batch *b, struct db *db, const struct batch_writer *w,
 }
 
 int
-batch_run(struct batch *b, struct db *db, const struct batch_writer *w,
-    struct writer_job *const *jobs, size_t n, bool *lost, struct err *e)
+batch_run(struct batch *b, struct batch_work *work, struct err *e)
 {
 	struct group *groups[BATCH_MAX];
 	size_t g, count;
 	int rc;
 
-	*lost = false;
+	work->lost = false;
 	e->kind = ERR_NONE;
-	for (g = 0; g < n; g++)
-		jobs[g]->answered = false;
-	count = group_jobs(groups, jobs, n);
-	rc = run_groups(b, db, w, groups, count, lost, e);
+	for (g = 0; g < work->n; g++)
+		work->jobs[g]->answered = false;
+	count = group_jobs(groups, work->jobs, work->n);
+	rc = run_groups(b, work, groups, count, e);
 	for (g = 0; g < count; g++)
 		free(groups[g]);
 	return rc;

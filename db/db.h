@@ -7,8 +7,10 @@
 #ifndef DB_DB_H
 #define DB_DB_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 
 struct db;
@@ -30,5 +32,13 @@ void db_free(struct db *db);
  * schema version lies outside DB_SCHEMA_MIN..MAX or the login is wrong.
  */
 int db_ready(struct db *db, struct err *e) MUST_USE;
+
+/*
+ * The addresses of the servers that 'conninfo' reaches over TCP, as numeric
+ * text in the arena; none for UNIX sockets.  Names are looked up now.
+ * MALFORMED: not a connection string; UNAVAILABLE: a name has no address.
+ */
+int db_hosts(const char *conninfo, struct arena *a, const char *const **out,
+    size_t *n, struct err *e) MUST_USE;
 
 #endif

@@ -214,13 +214,12 @@ static int
 write_ident(const struct embedded_conf *c, struct err *e)
 {
 	const struct passwd *pw = getpwuid(geteuid());
-	AUTO_BUF b = { .n = 0 };
+	AUTO_BUF(b, CONF_MAX);
 	size_t i;
 
 	if (pw == NULL)
 		return err_set(
 		    e, ERR_UNAVAILABLE, "uid %d has no name", (int)geteuid());
-	buf_init(&b, CONF_MAX);
 	buf_str(&b, "# written anew at every start\n");
 	buf_printf(&b, "chancery \"%s\" postgres\n", pw->pw_name);
 	for (i = 0; i < c->n_logins; i++)
@@ -232,11 +231,9 @@ write_ident(const struct embedded_conf *c, struct err *e)
 static int
 write_conf(const struct embedded_conf *c, struct err *e)
 {
-	AUTO_BUF conf = { .n = 0 };
-	AUTO_BUF hba = { .n = 0 };
+	AUTO_BUF(conf, CONF_MAX);
+	AUTO_BUF(hba, CONF_MAX);
 
-	buf_init(&conf, CONF_MAX);
-	buf_init(&hba, CONF_MAX);
 	add_settings(&conf, c);
 	buf_str(&hba, "# written anew at every start\n"
 		      "local all postgres peer map=chancery\n"

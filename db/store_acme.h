@@ -123,12 +123,15 @@ struct store_order {
 int store_order_get(struct db *db, struct arena *a, const char *id,
     struct store_order *out, struct err *e) MUST_USE;
 
-/*
- * The account's orders older than 'before_us' (0: from the newest), newest
- * first, at most 'max'.
- */
-int store_order_list(struct db *db, struct arena *a, const char *account,
-    int64_t before_us, size_t max, struct store_order **out, size_t *n,
+struct store_order_query {
+	const char *account;
+	int64_t before_us; /* only older ones; 0: from the newest */
+	size_t max;
+};
+
+/* The account's orders, newest first. */
+int store_order_list(struct db *db, struct arena *a,
+    const struct store_order_query *q, struct store_order **out, size_t *n,
     struct err *e) MUST_USE;
 
 /*

@@ -95,8 +95,8 @@ store_order_get(struct db *db, struct arena *a, const char *id,
 }
 
 int
-store_order_list(struct db *db, struct arena *a, const char *account,
-    int64_t before_us, size_t max, struct store_order **out, size_t *n,
+store_order_list(struct db *db, struct arena *a,
+    const struct store_order_query *q, struct store_order **out, size_t *n,
     struct err *e)
 {
 	static const struct db_stmt stmt = { "order_list",
@@ -110,9 +110,9 @@ store_order_list(struct db *db, struct arena *a, const char *account,
 	struct db_args p = { .n = 0 };
 	size_t i;
 
-	db_arg_text(&p, account);
-	db_arg_i8(&p, before_us);
-	db_arg_i8(&p, (int64_t)max);
+	db_arg_text(&p, q->account);
+	db_arg_i8(&p, q->before_us);
+	db_arg_i8(&p, (int64_t)q->max);
 	if (db_exec(db, &stmt, &p, &r, e) == -1)
 		return -1;
 	*n = (size_t)PQntuples(r);

@@ -29,10 +29,9 @@ add_escaped(struct buf *b, const char *s)
 struct span
 audit_leaf(struct arena *a, const struct audit_event *ev)
 {
-	AUTO_BUF b = { .n = 0 };
+	AUTO_BUF(b, LEAF_MAX);
 	size_t i;
 
-	buf_init(&b, LEAF_MAX);
 	buf_str(&b, "kind=");
 	add_escaped(&b, ev->kind);
 	buf_str(&b, "\n");

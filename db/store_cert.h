@@ -129,8 +129,6 @@ int store_cert_commit(struct writer *w, const struct store_cert *c,
 int store_cert_void(struct writer *w, int64_t cert_id, const char *protocol,
     const char *txn, const char *why, struct err *e) MUST_USE;
 
-/* Intents of this role without certificate and not void, older than
- * 'before'; at most 'max'; the rows live in the arena. */
 struct store_open_intent {
 	int64_t cert_id, intent_at;
 	const char *protocol, *txn, *profile, *principal;
@@ -139,9 +137,17 @@ struct store_open_intent {
 	int issuer;
 	struct span serial;
 };
+struct store_open_intents {
+	const struct store_open_intent *list;
+	size_t n;
+};
+
+/*
+ * Intents of this role without certificate and not void, older than
+ * 'before'; at most 'max'; the rows live in the arena.
+ */
 int store_intents_open(struct db *db, struct arena *a, int64_t before,
-    size_t max, struct store_open_intent **out, size_t *n,
-    struct err *e) MUST_USE;
+    size_t max, struct store_open_intents *out, struct err *e) MUST_USE;
 
 /*
  * Deletes at most 'max' request rows from before 'before' that are issued or
@@ -188,6 +194,12 @@ struct store_revocation {
 };
 int store_cert_revoke(
     struct writer *w, const struct store_revocation *r, struct err *e) MUST_USE;
+
+/*
+ * Makes the monthly partitions of certificates from now to 'months' ahead
+ * that are missing (roles oper, pub).
+ */
+int store_cert_partitions(struct db *db, int months, struct err *e) MUST_USE;
 
 /* Stores a profile's effective text once under its hash. */
 int store_profile_put(struct writer *w, const uint8_t hash[STORE_HASH_SIZE],

@@ -50,3 +50,15 @@ store_issuer_get(struct db *db, struct arena *a, const char *name,
 	out->cert = db_bytes(a, r, 0, 3);
 	return 0;
 }
+
+int
+store_cert_partitions(struct db *db, int months, struct err *e)
+{
+	static const struct db_stmt stmt = { "cert_partitions",
+		"SELECT cert_partitions($1)", false };
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	db_arg_i4(&p, months);
+	return db_exec(db, &stmt, &p, &r, e);
+}

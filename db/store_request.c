@@ -97,8 +97,9 @@ read_intent(
 
 int
 store_intents_open(struct db *db, struct arena *a, int64_t before, size_t max,
-    struct store_open_intent **out, size_t *n, struct err *e)
+    struct store_open_intents *out, struct err *e)
 {
+	struct store_open_intent *list;
 	AUTO(PGresult) r = NULL;
 	struct db_args p = { .n = 0 };
 	size_t i;
@@ -107,11 +108,11 @@ store_intents_open(struct db *db, struct arena *a, int64_t before, size_t max,
 	db_arg_i8(&p, (int64_t)max);
 	if (db_exec(db, &open_stmt, &p, &r, e) == -1)
 		return -1;
-	*n = (size_t)PQntuples(r);
-	*out = arena_array(a, *n, sizeof(**out));
-	for (i = 0; i < *n; i++)
-		read_intent(a, r, (int)i, &(*out)[i]);
-	return move_mark(db, *n > 0 ? (*out)[0].intent_at : before, e);
+	out->n = (size_t)PQntuples(r);
+	out->list = list = arena_array(a, out->n, sizeof(*list));
+	for (i = 0; i < out->n; i++)
+		read_intent(a, r, (int)i, &list[i]);
+	return move_mark(db, out->n > 0 ? list[0].intent_at : before, e);
 }
 
 /* Rows of one DELETE; the caller comes again while something is left. */

@@ -35,16 +35,17 @@ read_job(struct arena *a, const PGresult *r, int row, struct store_vald_job *j)
 }
 
 int
-store_vald_take(struct db *db, struct arena *a, const char *holder, int max,
-    int ttl_s, struct store_vald_job **out, size_t *n, struct err *e)
+store_vald_take(struct db *db, struct arena *a,
+    const struct store_vald_lease *l, struct store_vald_job **out, size_t *n,
+    struct err *e)
 {
 	AUTO(PGresult) r = NULL;
 	struct db_args p = { .n = 0 };
 	size_t i;
 
-	db_arg_text(&p, holder);
-	db_arg_i4(&p, max);
-	db_arg_i4(&p, ttl_s);
+	db_arg_text(&p, l->holder);
+	db_arg_i4(&p, l->max);
+	db_arg_i4(&p, l->ttl_s);
 	if (db_exec(db, &take_stmt, &p, &r, e) == -1)
 		return -1;
 	*n = (size_t)PQntuples(r);

@@ -26,12 +26,15 @@ struct store_vald_job {
 	int64_t asked_at;
 };
 
-/*
- * Leases at most 'max' challenges that are due to 'holder' (unique to the
- * process) for 'ttl_s' seconds.
- */
-int store_vald_take(struct db *db, struct arena *a, const char *holder, int max,
-    int ttl_s, struct store_vald_job **out, size_t *n, struct err *e) MUST_USE;
+struct store_vald_lease {
+	const char *holder; /* unique to the process */
+	int max, ttl_s;
+};
+
+/* Leases at most 'max' challenges that are due, for 'ttl_s' seconds. */
+int store_vald_take(struct db *db, struct arena *a,
+    const struct store_vald_lease *l, struct store_vald_job **out, size_t *n,
+    struct err *e) MUST_USE;
 
 struct store_vald_result {
 	const char *challenge, *authz, *holder;

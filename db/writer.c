@@ -111,10 +111,18 @@ static int
 run_once(struct writer *w, struct writer_job *const *jobs, size_t n, bool *lost,
     struct err *e)
 {
+	struct batch_work work = {
+		.db = w->db, .writer = &w->lease, .jobs = jobs, .n = n
+	};
+	int rc;
+
 	*lost = false;
 	if (be_ready(w, e) == -1)
 		return -1;
-	return batch_run(w->batch, w->db, &w->lease, jobs, n, lost, e);
+	work.db = w->db;
+	rc = batch_run(w->batch, &work, e);
+	*lost = work.lost;
+	return rc;
 }
 
 /* As run_once, but once more under a new number when the old one is lost. */

@@ -95,15 +95,21 @@ struct batch_writer {
 	int64_t epoch;
 };
 
+/* What to write, over which connection. */
+struct batch_work {
+	struct db *db;
+	const struct batch_writer *writer;
+	struct writer_job *const *jobs;
+	size_t n;
+	bool lost; /* out: the writer number is somebody else's now */
+};
+
 /*
- * Writes the rows of 'jobs' in one transaction and fills in answered, code
+ * Writes the rows of the jobs in one transaction and fills in answered, code
  * and value; on failure nothing was written, or, when the connection was
- * lost (UNAVAILABLE), it is not known.  'lost' says that the writer number is
- * somebody else's now.
+ * lost (UNAVAILABLE), it is not known.
  */
-int batch_run(struct batch *b, struct db *db, const struct batch_writer *w,
-    struct writer_job *const *jobs, size_t n, bool *lost,
-    struct err *e) MUST_USE;
+int batch_run(struct batch *b, struct batch_work *work, struct err *e) MUST_USE;
 
 #define BATCH_MAX 256
 

@@ -16,6 +16,7 @@
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/der.h"
+#include "base/file.h"
 #include "hsm/keyfile.h"
 #include "hsm/secret.h"
 #include "hsm/sign_policy.h"
@@ -26,7 +27,6 @@
 #define FILE_BYTES_MAX ((size_t)1024 * 1024)
 
 AUTO_DEFINE(FILE, fclose);
-AUTO_DEFINE(X509, X509_free);
 
 struct field {
 	const char *name, *value;
@@ -74,10 +74,9 @@ read_file(
 {
 	AUTO(FILE) f = fopen(path, "re");
 	uint8_t chunk[4096];
-	AUTO_BUF b;
+	AUTO_BUF(b, FILE_BYTES_MAX);
 	size_t n;
 
-	buf_init(&b, FILE_BYTES_MAX);
 	if (f == NULL)
 		return err_set(e, ERR_UNAVAILABLE, "cannot read \"%s\": %s",
 		    path, strerror(errno));
@@ -89,22 +88,13 @@ read_file(
 	return 0;
 }
 
-/* Replaces the file whole, or leaves what was there. */
+/* What is written here is public: readable whatever the umask is. */
 static int
 write_pem(const struct work *w, const char *path, const char *label,
     struct span der, struct err *e)
 {
-	const char *pem = pem_encode(w->a, label, der);
-	const char *tmp = arena_printf(w->a, "%s.new", path);
-	size_t n = strlen(pem);
-	AUTO_FD int fd = open(
-	    tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-
-	if (fd < 0 || write(fd, pem, n) != (ssize_t)n || fsync(fd) != 0 ||
-	    rename(tmp, path) != 0)
-		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
-		    path, strerror(errno));
-	return 0;
+	return file_replace(
+	    path, span_str(pem_encode(w->a, label, der)), 0644, e);
 }
 
 static void
@@ -323,9 +313,8 @@ csr(struct work *w, struct err *e)
 	struct tosign_attr *attrs;
 	struct span name, sig;
 	size_t begun, n;
-	AUTO_BUF b;
+	AUTO_BUF(b, TOSIGN_CERT_MAX);
 
-	buf_init(&b, TOSIGN_CERT_MAX);
 	if (open_key(w, false, e) != 0 || need(w, "subject", &hex, e) != 0 ||
 	    need(w, "out", &out, e) != 0 ||
 	    hex_decode(w->a, span_str(hex), &name, e) != 0 ||
@@ -360,6 +349,30 @@ attributes(struct work *w, struct err *e)
 	return 0;
 }
 
+static int
+init_token(struct work *w, struct err *e)
+{
+	struct token_init t;
+	char *so_pin = NULL, *pin = NULL;
+	bool there;
+	int r;
+
+	if (need(w, "module", &t.module, e) != 0 ||
+	    need(w, "label", &t.label, e) != 0 ||
+	    secret_of(w, "so-pin", &so_pin, e) != 0)
+		return -1;
+	r = secret_of(w, "pin", &pin, e);
+	t.so_pin = so_pin;
+	t.pin = pin;
+	if (r == 0)
+		r = token_init(&t, &there, e);
+	secret_free(so_pin);
+	secret_free(pin);
+	if (r == 0)
+		(void)printf("there=%s\n", there ? "true" : "false");
+	return r;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct work *w, struct err *e);
@@ -369,6 +382,7 @@ static const struct {
 	{ "sign-ca", sign_ca },
 	{ "csr", csr },
 	{ "attributes", attributes },
+	{ "init-token", init_token },
 };
 
 static int

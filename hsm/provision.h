@@ -13,7 +13,7 @@
  * "status=KIND" and "error=TEXT", then an empty line.
  *
  * Every request has
- *   verb=     make-key | self-sign | sign-ca | csr | attributes
+ *   verb=     make-key | self-sign | sign-ca | csr | attributes | init-token
  * and names its key, either on a token
  *   module=   path of the PKCS#11 module
  *   uri=      RFC 7512 URI with token and id (make-key: object is the label)
@@ -33,6 +33,9 @@
  *   csr         subject=   hex of the Name, DER
  *               out=       written: PKCS#10 request (RFC 2986), PEM
  *   attributes  prints the private key's attributes
+ *   init-token  names no key, but module=, label=, so-pin-file= and pin-file=
+ *               (or the other forms); prints "there=true" when a token of
+ *               that label exists already
  *
  * All verbs print "algorithm=" and "spki-sha256=" (hex) of the key; those
  * that write a certificate print "certificate-sha256=" (hex, of the DER).

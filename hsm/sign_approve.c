@@ -56,10 +56,9 @@ int
 sign_approve_statement(const struct sign_request *req,
     const struct tosign_cert *c, uint8_t hash[SIGN_HASH_SIZE], struct err *e)
 {
-	AUTO_BUF b, tbs;
+	AUTO_BUF(b, 2 * TOSIGN_CERT_MAX);
+	AUTO_BUF(tbs, TOSIGN_CERT_MAX);
 
-	buf_init(&b, 2 * TOSIGN_CERT_MAX);
-	buf_init(&tbs, TOSIGN_CERT_MAX);
 	put_emptied(&tbs, c);
 	buf_str(&b, magic);
 	buf_block(&b, span_str(req->key));

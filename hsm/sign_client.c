@@ -210,15 +210,16 @@ sign_client_sign(struct sign_client *c, struct arena *a,
 }
 
 int
-sign_client_recall(struct sign_client *c, struct arena *a, uint8_t slot,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], int64_t since, bool *found,
-    struct sign_reply *out, struct err *e)
+sign_client_recall(struct sign_client *c, struct arena *a,
+    const struct sign_recall *what, bool *found, struct sign_reply *out,
+    struct err *e)
 {
-	struct sign_ask ask = { .verb = SIGN_VERB_RECALL, .since = since };
+	struct sign_ask ask = { .verb = SIGN_VERB_RECALL,
+		.since = what->since };
 	struct sign_answer r;
 
-	memcpy(ask.tbs_hash, tbs_hash, SIGN_HASH_SIZE);
-	if (ask_slot(c, a, slot, &ask, &r, e) != 0)
+	memcpy(ask.tbs_hash, what->tbs_hash, SIGN_HASH_SIZE);
+	if (ask_slot(c, a, what->slot, &ask, &r, e) != 0)
 		return -1;
 	*found = r.found;
 	*out = r.reply;

@@ -83,14 +83,20 @@ int sign_client_sign(struct sign_client *c, struct arena *a,
     const struct sign_request *req, struct sign_reply *out,
     struct err *e) MUST_USE;
 
+/* Which signature is asked about. */
+struct sign_recall {
+	uint8_t slot;
+	const uint8_t *tbs_hash; /* SHA-256 */
+	int64_t since;           /* it was made then or later */
+};
+
 /*
- * Asks 'slot' what it signed under SHA-256 'tbs_hash' at or after 'since'.
- * Found: fills 'out'.  Not found: '*found' is false and the slot will never
- * sign that hash from now on.
+ * Asks a slot what it signed.  Found: fills 'out'.  Not found: '*found' is
+ * false and the slot will never sign that hash from now on.
  */
-int sign_client_recall(struct sign_client *c, struct arena *a, uint8_t slot,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], int64_t since, bool *found,
-    struct sign_reply *out, struct err *e) MUST_USE;
+int sign_client_recall(struct sign_client *c, struct arena *a,
+    const struct sign_recall *what, bool *found, struct sign_reply *out,
+    struct err *e) MUST_USE;
 
 /* Whether 'slot' is logged in and can sign: for check and status. */
 struct sign_status {

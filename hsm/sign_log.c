@@ -324,18 +324,19 @@ reply_from(struct sign_log *l, struct arena *a, uint64_t offset,
 
 int
 sign_log_find(struct sign_log *l, struct arena *a,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], struct span serial, bool *found,
-    struct sign_reply *out, struct err *e)
+    const struct sign_log_query *q, bool *found, struct sign_reply *out,
+    struct err *e)
 {
-	const struct sign_index_entry *t = sign_index_hash(l->index, tbs_hash);
+	const struct sign_index_entry *t =
+	    sign_index_hash(l->index, q->tbs_hash);
 
 	*found = t != NULL;
 	if (t != NULL)
 		return reply_from(l, a, t->offset, out, e);
-	if (is_barred(l, tbs_hash))
+	if (is_barred(l, q->tbs_hash))
 		return err_set(e, ERR_REFUSED,
 		    "barred: a recall has given this object up");
-	if (sign_index_serial(l->index, serial) != NULL)
+	if (sign_index_serial(l->index, q->serial) != NULL)
 		return err_set(e, ERR_REFUSED,
 		    "serial: another object was signed under it");
 	return 0;
@@ -417,20 +418,21 @@ bar(struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE], struct err *e)
 
 int
 sign_log_recall(struct sign_log *l, struct arena *a,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], int64_t since, bool *found,
-    struct sign_reply *out, struct err *e)
+    const struct sign_log_query *q, bool *found, struct sign_reply *out,
+    struct err *e)
 {
-	const struct sign_index_entry *t = sign_index_hash(l->index, tbs_hash);
+	const struct sign_index_entry *t =
+	    sign_index_hash(l->index, q->tbs_hash);
 	uint64_t offset;
 
 	if (t != NULL)
 		offset = t->offset;
-	else if (scan_back(l, tbs_hash, since, &offset, e) != 0)
+	else if (scan_back(l, q->tbs_hash, q->since, &offset, e) != 0)
 		return -1;
 	*found = offset != UINT64_MAX;
 	if (*found)
 		return reply_from(l, a, offset, out, e);
-	return bar(l, tbs_hash, e);
+	return bar(l, q->tbs_hash, e);
 }
 
 static int
@@ -508,9 +510,8 @@ verify_all(int fd, uint64_t size, struct sign_hasher *h,
 	uint64_t at, last_bar = SIGN_RECORD_NO_BAR;
 	uint8_t hash[SIGN_HASH_SIZE];
 	struct sign_record r;
-	AUTO_BUF b;
+	AUTO_BUF(b, SIGN_RECORD_MAX);
 
-	buf_init(&b, SIGN_RECORD_MAX);
 	for (at = 0; at < size; at += r.length) {
 		if (!sign_record_read(h, fd, at, &b, &r) ||
 		    r.seq != out->records + 1 || r.bar != last_bar ||

@@ -76,14 +76,20 @@ int sign_log_clock_check(const struct sign_log *l, struct err *e) MUST_USE;
 int sign_log_hash(struct sign_log *l, struct span data,
     uint8_t hash[SIGN_HASH_SIZE], struct err *e) MUST_USE;
 
+struct sign_log_query {
+	const uint8_t *tbs_hash;
+	struct span serial; /* sign_log_find */
+	int64_t since;      /* sign_log_recall: not signed before then */
+};
+
 /*
  * Whether a TBS with this hash and serial has been signed: then '*found' and
  * 'out' is what was signed, in the arena.  REFUSED: the hash is barred, or
  * the serial belongs to another TBS.
  */
 int sign_log_find(struct sign_log *l, struct arena *a,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], struct span serial, bool *found,
-    struct sign_reply *out, struct err *e) MUST_USE;
+    const struct sign_log_query *q, bool *found, struct sign_reply *out,
+    struct err *e) MUST_USE;
 
 /* One signature. */
 struct sign_log_entry {
@@ -104,8 +110,8 @@ int sign_log_add(struct sign_log *l, const struct sign_log_entry *entry,
  * '*found' is false and a bar record is on disk.
  */
 int sign_log_recall(struct sign_log *l, struct arena *a,
-    const uint8_t tbs_hash[SIGN_HASH_SIZE], int64_t since, bool *found,
-    struct sign_reply *out, struct err *e) MUST_USE;
+    const struct sign_log_query *q, bool *found, struct sign_reply *out,
+    struct err *e) MUST_USE;
 
 /* Records a refusal, or counts it. */
 int sign_log_refuse(struct sign_log *l, int role, const char *request_id,

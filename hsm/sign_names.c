@@ -57,27 +57,29 @@ starts(struct span s, const char *prefix)
 	return s.n >= n && memcmp(s.p, prefix, n) == 0;
 }
 
+bool
+sign_names_wildcard(struct span name)
+{
+	return starts(name, "*.");
+}
+
+/* The same rules as policy_dns_match of ca/: profiles and keys.yaml agree. */
 static bool
 match_dns(struct span p, struct span name)
 {
-	bool wild = starts(name, "*.");
+	const uint8_t *dot;
 
-	if (wild != starts(p, "*."))
+	if (!is_host(sign_names_wildcard(name) ? skip(name, 2) : name))
 		return false;
-	if (wild) {
-		p = skip(p, 2);
-		name = skip(name, 2);
-	}
-	if (!is_host(name))
-		return false;
-	if (wild && span_eq(p, name))
+	if (span_is(p, "**"))
 		return true;
-	if (wild)
-		return name.n > p.n && ends_in(name, p) &&
-		       name.p[name.n - p.n - 1] == '.';
-	if (span_is(p, "."))
-		return true;
-	return p.p[0] == '.' ? ends_in(name, p) : span_eq(p, name);
+	if (starts(p, "**."))
+		return ends_in(name, skip(p, 2));
+	if (!starts(p, "*."))
+		return span_eq(p, name);
+	dot = memchr(name.p, '.', name.n);
+	return dot != NULL &&
+	       span_eq(skip(p, 1), skip(name, (size_t)(dot - name.p)));
 }
 
 static bool
@@ -224,11 +226,11 @@ sign_names_match(
 static bool
 is_dns_pattern(struct span p)
 {
-	if (span_is(p, "."))
+	if (span_is(p, "**"))
 		return true;
-	if (starts(p, "*."))
-		return is_host(skip(p, 2));
-	return is_host(starts(p, ".") ? skip(p, 1) : p);
+	if (starts(p, "**."))
+		return is_host(skip(p, 3));
+	return is_host(starts(p, "*.") ? skip(p, 2) : p);
 }
 
 static bool

@@ -3,8 +3,9 @@
  * that is not well formed matches nothing, so that a NUL or an odd character
  * cannot carry a foreign name past a suffix.
  *
- *   dns    "a.test" that name; ".a.test" every name below it; "*.a.test" the
- *          wildcard of it and of every name below; "." every name
+ *   dns    "a.test" that name, "*.a.test" one label below it, "**.a.test" any
+ *          number below, "**" every name; the '*' of a wildcard name is a
+ *          label like any other (as in profiles: ca/policy.h)
  *   ip     "10.0.0.0/8", "2001:db8::/32" or one address
  *   email, upn  "user@a.test", "@a.test" its mailboxes, "@.a.test" those below
  *   uri    a glob: '*' is a run without '/', '@', '?' and '#'; "**" any run
@@ -32,6 +33,9 @@ enum sign_name_type {
 /* Whether 'pattern' is one; MALFORMED says why not. */
 int sign_names_pattern_check(
     enum sign_name_type type, const char *pattern, struct err *e) MUST_USE;
+
+/* Whether a DNS name is a wildcard, which patterns do not tell apart. */
+bool sign_names_wildcard(struct span name);
 
 /* Whether 'name' (for IP: 4 or 16 octets) is well formed and matches. */
 bool sign_names_match(

@@ -42,9 +42,8 @@ static const struct {
 struct check {
 	const struct sign_policy *policy;
 	struct arena *a;
-	enum sign_role role;
 	const struct sign_request *req;
-	const struct sign_when *when;
+	const struct sign_asker *asker;
 	struct sign_facts f;
 };
 
@@ -385,10 +384,25 @@ san_type(const struct tosign_general_name *gn)
 }
 
 static int
+check_san(const struct sign_class *k, const struct tosign_general_name *gn,
+    struct err *e)
+{
+	enum sign_name_type type = san_type(gn);
+
+	if (type == SIGN_NAME_DNS && !k->san_wildcard &&
+	    sign_names_wildcard(gn->value))
+		return err_set(e, ERR_REFUSED, "is a wildcard");
+	if (type == SIGN_NAME__COUNT ||
+	    !match_any(&k->san[type], type, gn->value))
+		return err_set(e, ERR_REFUSED, "matches no pattern");
+	return 0;
+}
+
+static int
 check_names(struct arena *a, const struct sign_class *k,
     const struct sign_facts *f, struct err *e)
 {
-	enum sign_name_type type;
+	struct err why;
 	size_t i;
 
 	for (i = 0; i < f->n_subject; i++) {
@@ -401,11 +415,9 @@ check_names(struct arena *a, const struct sign_class *k,
 		return err_set(
 		    e, ERR_REFUSED, "san: more than %zu names", k->san_max);
 	for (i = 0; i < f->n_san; i++) {
-		type = san_type(&f->san[i]);
-		if (type == SIGN_NAME__COUNT ||
-		    !match_any(&k->san[type], type, f->san[i].value))
-			return err_set(e, ERR_REFUSED,
-			    "san: name %zu matches no pattern", i + 1);
+		if (check_san(k, &f->san[i], &why) != 0)
+			return err_set(e, ERR_REFUSED, "san: name %zu %s",
+			    i + 1, why.text);
 	}
 	return 0;
 }
@@ -437,7 +449,7 @@ check_class(const struct check *ck, const struct sign_class *k, struct err *e)
 	    check_dps(&k->freshest, f, 1, e) != 0 ||
 	    check_names(ck->a, k, f, e) != 0)
 		return -1;
-	return check_validity(k, &f->cert, ck->when->now, e);
+	return check_validity(k, &f->cert, ck->asker->now, e);
 }
 
 /* The first class that allows it; otherwise what each had against it. */
@@ -447,13 +459,12 @@ find_class(const struct check *ck, const struct sign_key *key,
 {
 	const struct sign_class *k;
 	struct err why;
-	AUTO_BUF text;
+	AUTO_BUF(text, ERR_TEXT_MAX);
 	size_t i;
 
-	buf_init(&text, ERR_TEXT_MAX);
 	for (i = 0; i < ck->policy->n_classes; i++) {
 		k = &ck->policy->classes[i];
-		if (k->key != key || k->role != ck->role ||
+		if (k->key != key || k->role != ck->asker->role ||
 		    k->kind != ck->req->kind)
 			continue;
 		if (check_class(ck, k, &why) == 0) {
@@ -466,7 +477,7 @@ find_class(const struct check *ck, const struct sign_key *key,
 	if (text.n == 0)
 		return err_set(e, ERR_REFUSED,
 		    "no class for key \"%s\", caller \"%s\" and this kind",
-		    key->name, sign_role_name(ck->role));
+		    key->name, sign_role_name(ck->asker->role));
 	return err_set(
 	    e, ERR_REFUSED, "%.*s", (int)text.n, (const char *)text.p);
 }
@@ -498,18 +509,16 @@ approve(const struct check *ck, struct sign_verdict *out, struct err *e)
 		return -1;
 	out->approved = true;
 	return sign_approve_check(
-	    ck->policy, out->class, ck->req, out->statement, ck->when->now, e);
+	    ck->policy, out->class, ck->req, out->statement, ck->asker->now, e);
 }
 
 int
 sign_policy_check(const struct sign_policy *p, struct arena *a,
-    enum sign_role role, const struct sign_request *req,
-    const struct sign_when *when, struct sign_verdict *out, struct err *e)
+    const struct sign_asker *asker, const struct sign_request *req,
+    struct sign_verdict *out, struct err *e)
 {
 	const struct sign_key *key = find_key(p, req->key);
-	struct check ck = {
-		.policy = p, .a = a, .role = role, .req = req, .when = when
-	};
+	struct check ck = { .policy = p, .a = a, .asker = asker, .req = req };
 
 	memset(out, 0, sizeof(*out));
 	if (key == NULL)
@@ -519,9 +528,9 @@ sign_policy_check(const struct sign_policy *p, struct arena *a,
 		return err_set(e, ERR_REFUSED, "only certificates are signed");
 	if (sign_facts_read(a, req->tbs, &ck.f, e) != 0)
 		return -1;
-	if (check_compiled_in(&ck.f, role, e) != 0 ||
+	if (check_compiled_in(&ck.f, asker->role, e) != 0 ||
 	    check_fixed(&ck.f, key, e) != 0 ||
-	    check_serial(ck.f.cert.serial, when->slot, e) != 0 ||
+	    check_serial(ck.f.cert.serial, asker->slot, e) != 0 ||
 	    find_class(&ck, key, &out->class, e) != 0)
 		return -1;
 	out->serial = ck.f.cert.serial;

@@ -108,6 +108,7 @@ struct sign_class {
 	size_t n_subject;
 	struct sign_strings san[SIGN_NAME_TEXT]; /* by type */
 	size_t san_max;
+	bool san_wildcard; /* DNS names may be wildcards */
 	int64_t max_validity_s, backdate_s;
 	struct sign_strings approvers;
 	size_t approvals;
@@ -158,21 +159,21 @@ struct sign_verdict {
 	uint8_t statement[SIGN_HASH_SIZE]; /* of the approvals, if approved */
 };
 
-/* Where and when a request is judged. */
-struct sign_when {
+/* Who asks, and where and when that is judged. */
+struct sign_asker {
+	enum sign_role role;
 	uint8_t slot; /* its octet */
 	int64_t now;  /* the signer's own clock */
 };
 
 /*
- * Judges 'req', asked for by 'role'.
+ * Judges 'req', asked for by 'asker'.
  * REFUSED names the class and the rule; MALFORMED: not the object it is said
  * to be.  The approvals are verified here; that a statement is honoured once
  * is up to the caller (sign_approve).  'out' lives in the arena.
  */
 int sign_policy_check(const struct sign_policy *p, struct arena *a,
-    enum sign_role role, const struct sign_request *req,
-    const struct sign_when *when, struct sign_verdict *out,
-    struct err *e) MUST_USE;
+    const struct sign_asker *asker, const struct sign_request *req,
+    struct sign_verdict *out, struct err *e) MUST_USE;
 
 #endif

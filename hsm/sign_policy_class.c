@@ -247,6 +247,7 @@ load_san(const struct at *at, const struct yaml_san *y, struct sign_class *k,
 	k->san[SIGN_NAME_EMAIL] = strings(y->email, y->email_count);
 	k->san[SIGN_NAME_URI] = strings(y->uri, y->uri_count);
 	k->san[SIGN_NAME_UPN] = strings(y->upn, y->upn_count);
+	k->san_wildcard = y->wildcard;
 	k->san_max = y->max == 0 ? SAN_MAX_DEFAULT : y->max;
 	for (t = 0; t < SIGN_NAME_TEXT; t++) {
 		for (i = 0; i < k->san[t].n; i++) {

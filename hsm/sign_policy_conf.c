@@ -91,6 +91,8 @@ static const cyaml_schema_field_t san_fields[] = {
 	STRS_OPT("uri", struct yaml_san, uri),
 	STRS_OPT("upn", struct yaml_san, upn),
 	CYAML_FIELD_UINT("max", CYAML_FLAG_OPTIONAL, struct yaml_san, max),
+	CYAML_FIELD_BOOL(
+	    "wildcard", CYAML_FLAG_OPTIONAL, struct yaml_san, wildcard),
 	CYAML_FIELD_END,
 };
 

@@ -44,6 +44,7 @@ struct yaml_san {
 	char **dns, **ip, **email, **uri, **upn;
 	uint32_t dns_count, ip_count, email_count, uri_count, upn_count;
 	uint32_t max;
+	bool wildcard;
 };
 
 struct yaml_class {

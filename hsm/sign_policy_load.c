@@ -135,9 +135,8 @@ aki_of(struct arena *a, X509 *x)
 {
 	const ASN1_OCTET_STRING *id = X509_get0_subject_key_id(x);
 	size_t begun;
-	AUTO_BUF b;
+	AUTO_BUF(b, 256);
 
-	buf_init(&b, 256);
 	if (id == NULL)
 		return span_of(NULL, 0);
 	begun = der_begin(&b, DER_SEQUENCE);

@@ -32,7 +32,10 @@ struct sign_hasher {
 	EVP_MD_CTX *ctx;
 };
 
+/* Fetches the digest once; INTERNAL when libcrypto has none. */
 int sign_hasher_init(struct sign_hasher *h, struct err *e) MUST_USE;
+
+/* Frees what sign_hasher_init made. */
 void sign_hasher_clear(struct sign_hasher *h);
 
 /* SHA-256 of 'data'; false: libcrypto failed. */

@@ -61,6 +61,7 @@ usage(void)
 {
 	(void)fprintf(stderr,
 	    "usage: chancery-signd -c keys.yaml -r run-dir -s state-dir\n"
+	    "       chancery-signd -t -c keys.yaml\n"
 	    "       chancery-signd --ceremony file [-s state-dir]\n");
 	return 2;
 }
@@ -439,6 +440,18 @@ service(struct signd *d)
 	return 0;
 }
 
+/* Only says whether keys.yaml is right. */
+static int
+check_only(struct signd *d)
+{
+	struct err e;
+
+	if (sign_policy_load(d->conf, &d->policy, &e) != 0)
+		return fail(&e);
+	sign_policy_free(d->policy);
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -447,12 +460,13 @@ main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *ceremony = NULL;
+	bool test = false;
 	struct signd d = { 0 };
 	char lock[4096];
 	int opt;
 
 	log_init("signd", LOG_INFO);
-	while ((opt = getopt_long(argc, argv, "c:r:s:", longs, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "c:r:s:t", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			d.conf = optarg;
@@ -466,6 +480,9 @@ main(int argc, char **argv)
 		case 'C':
 			ceremony = optarg;
 			break;
+		case 't':
+			test = true;
+			break;
 		default:
 			return usage();
 		}
@@ -478,6 +495,8 @@ main(int argc, char **argv)
 		    d.state_dir == NULL ? "." : d.state_dir);
 		return provision_run(ceremony, lock);
 	}
+	if (test && d.conf != NULL)
+		return check_only(&d);
 	if (d.conf == NULL || d.run_dir == NULL || d.state_dir == NULL)
 		return usage();
 	return service(&d);

@@ -164,18 +164,22 @@ static int
 do_sign(struct slot *s, enum sign_role role, const struct sign_request *req,
     struct sign_reply *out, struct err *e)
 {
-	struct sign_when when = { .slot = s->conf->octet, .now = clock_now() };
+	struct sign_asker asker = {
+		.role = role, .slot = s->conf->octet, .now = clock_now()
+	};
+	struct sign_log_query query;
 	uint8_t hash[SIGN_HASH_SIZE];
 	struct sign_log_entry entry;
 	struct sign_verdict v;
 	bool found;
 
 	if (sign_log_clock_check(s->log, e) != 0 ||
-	    sign_policy_check(
-		s->conf->policy, s->arena, role, req, &when, &v, e) != 0 ||
-	    sign_log_hash(s->log, req->tbs, hash, e) != 0 ||
-	    sign_log_find(s->log, s->arena, hash, v.serial, &found, out, e) !=
-		0)
+	    sign_policy_check(s->conf->policy, s->arena, &asker, req, &v, e) !=
+		0 ||
+	    sign_log_hash(s->log, req->tbs, hash, e) != 0)
+		return -1;
+	query = (struct sign_log_query){ .tbs_hash = hash, .serial = v.serial };
+	if (sign_log_find(s->log, s->arena, &query, &found, out, e) != 0)
 		return -1;
 	if (found) {
 		out->tbs = span_of(NULL, 0);
@@ -228,10 +232,13 @@ answer_sign(struct slot *s, enum sign_role role, const struct sign_ask *ask,
 static void
 answer_recall(struct slot *s, const struct sign_ask *ask, struct sign_answer *r)
 {
+	const struct sign_log_query query = { .tbs_hash = ask->tbs_hash,
+		.since = ask->since };
+
 	if (s->log == NULL)
 		(void)err_set(&r->err, ERR_UNAVAILABLE, "%s", s->fault);
-	else if (sign_log_recall(s->log, s->arena, ask->tbs_hash, ask->since,
-		     &r->found, &r->reply, &r->err) == 0)
+	else if (sign_log_recall(s->log, s->arena, &query, &r->found, &r->reply,
+		     &r->err) == 0)
 		r->err.kind = ERR_NONE;
 }
 
@@ -384,6 +391,24 @@ tick(struct slot *s)
 	}
 }
 
+/* Serves those of the first 'n' descriptors that are ready. */
+static void
+serve_ready(struct slot *s, const struct pollfd *p, size_t n)
+{
+	size_t i;
+
+	/* from the end: drop moves the last one forward */
+	for (i = n; i-- > SIGN_ROLE__COUNT;) {
+		if (p[i].revents != 0 &&
+		    serve(s, &s->conns[i - SIGN_ROLE__COUNT]) != 0)
+			drop(s, i - SIGN_ROLE__COUNT);
+	}
+	for (i = 0; i < SIGN_ROLE__COUNT; i++) {
+		if (p[i].revents != 0)
+			welcome(s, (enum sign_role)i);
+	}
+}
+
 /* Serves until SIGTERM, a lost session or 'until_us'. */
 static void
 loop(struct slot *s, int64_t until_us)
@@ -391,7 +416,7 @@ loop(struct slot *s, int64_t until_us)
 	struct pollfd p[SIGN_ROLE__COUNT + CONNECTIONS_MAX];
 	struct timespec t, *wait;
 	sigset_t none;
-	size_t i, n;
+	size_t n;
 
 	(void)sigemptyset(&none);
 	while (ending == 0 && !s->lost &&
@@ -399,19 +424,8 @@ loop(struct slot *s, int64_t until_us)
 		n = fill_polls(s, p);
 		wait = patience(s, until_us, &t);
 		/* SIGTERM is blocked but for here: none gets lost */
-		if (ppoll(p, n, wait, &none) > 0) {
-			/* from the end: drop moves the last one forward */
-			for (i = n; i-- > SIGN_ROLE__COUNT;) {
-				if (p[i].revents != 0 &&
-				    serve(s, &s->conns[i - SIGN_ROLE__COUNT]) !=
-					0)
-					drop(s, i - SIGN_ROLE__COUNT);
-			}
-			for (i = 0; i < SIGN_ROLE__COUNT; i++) {
-				if (p[i].revents != 0)
-					welcome(s, (enum sign_role)i);
-			}
-		}
+		if (ppoll(p, n, wait, &none) > 0)
+			serve_ready(s, p, n);
 		tick(s);
 	}
 }
@@ -447,6 +461,7 @@ int
 slot_run(const struct slot_conf *conf)
 {
 	struct sigaction term = { .sa_handler = on_term };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct slot *s = calloc(1, sizeof(*s));
 	int status = SLOT_EXIT_DONE;
 	struct err e;
@@ -455,8 +470,8 @@ slot_run(const struct slot_conf *conf)
 	if (s == NULL)
 		return SLOT_EXIT_NOT_READY;
 	/* ctrl-C and SIGHUP are for the parent */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGHUP, SIG_IGN);
+	(void)sigaction(SIGINT, &ignore, NULL);
+	(void)sigaction(SIGHUP, &ignore, NULL);
 	(void)sigaction(SIGTERM, &term, NULL);
 	s->conf = conf;
 	s->arena = arena_new();

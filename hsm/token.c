@@ -145,6 +145,16 @@ functions(const char *module, CK_FUNCTION_LIST **out, struct err *e)
 	return 0;
 }
 
+int
+token_functions(const char *module, CK_FUNCTION_LIST **out, struct err *e)
+{
+	struct loaded *m;
+
+	if (load_module(module, &m, e) != 0)
+		return -1;
+	return functions(module, out, e);
+}
+
 static int
 login(struct token *t, const char *pin, struct err *e)
 {
@@ -384,9 +394,8 @@ static struct span
 ecdsa_value(struct arena *a, struct span raw)
 {
 	size_t begun, half = raw.n / 2;
-	AUTO_BUF b;
+	AUTO_BUF(b, SIGNATURE_MAX);
 
-	buf_init(&b, SIGNATURE_MAX);
 	begun = der_begin(&b, DER_SEQUENCE);
 	der_uint(&b, span_of(raw.p, half));
 	der_uint(&b, span_of(raw.p + half, half));

@@ -80,6 +80,18 @@ void token_key_free(struct token_key *k);
 int token_sign(struct token_key *k, struct arena *a, struct span data,
     struct span *sig, bool *lost, struct err *e) MUST_USE;
 
+/* A token that is to be initialised. */
+struct token_init {
+	const char *module, *label;
+	const char *so_pin, *pin;
+};
+
+/*
+ * Gives the first token that has none this label and these PINs; '*there':
+ * one of that label exists, nothing was done.  NOT_FOUND: no free token.
+ */
+int token_init(const struct token_init *t, bool *there, struct err *e) MUST_USE;
+
 /*
  * Makes a key pair ("P-256", "P-384", "RSA-2048" to "RSA-4096") under the
  * URI's id and object label: not extractable, for signing only.  CONFLICT

@@ -1,4 +1,4 @@
-/* Shared by hsm/token.c and hsm/token_make.c: the module's own functions. */
+/* Shared by hsm/token*.c: the module's own functions. */
 #ifndef HSM_TOKEN_INT_H
 #define HSM_TOKEN_INT_H
 
@@ -13,6 +13,10 @@ struct token {
 
 /* UNAVAILABLE "what: CKR_...": a call of the module has failed. */
 int token_fail(struct err *e, const char *what, CK_RV rv);
+
+/* Loads the module, at most once, and gives its functions. */
+int token_functions(
+    const char *module, CK_FUNCTION_LIST **out, struct err *e) MUST_USE;
 
 /*
  * The only object of this class with the URI's id; NOT_FOUND, or CONFLICT

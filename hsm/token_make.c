@@ -225,10 +225,9 @@ token_attributes(struct token *t, const struct token_uri *uri, struct arena *a,
 	};
 	CK_OBJECT_HANDLE object;
 	struct span value;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	size_t i;
 
-	buf_init(&b, 4096);
 	if (token_object(t, uri, CKO_PRIVATE_KEY, &object, e) != 0)
 		return -1;
 	for (i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {

@@ -369,9 +369,8 @@ tosign_oid_text(struct arena *a, struct span oid)
 	char text[256] = "";
 	const unsigned char *p;
 	ASN1_OBJECT *o = NULL;
-	AUTO_BUF b;
+	AUTO_BUF(b, 1024);
 
-	buf_init(&b, 1024);
 	der_put(&b, DER_OID, oid);
 	(void)ERR_set_mark();
 	if (buf_ok(&b)) {
@@ -390,9 +389,8 @@ tosign_wrap(struct arena *a, struct span tbs, struct span sig_alg,
     struct span signature)
 {
 	size_t begun;
-	AUTO_BUF b;
+	AUTO_BUF(b, tbs.n + sig_alg.n + signature.n + 64);
 
-	buf_init(&b, tbs.n + sig_alg.n + signature.n + 64);
 	begun = der_begin(&b, DER_SEQUENCE);
 	buf_span(&b, tbs);
 	buf_span(&b, sig_alg);

@@ -72,22 +72,43 @@ read_secret(struct enrolld *d, struct err *e)
 	return rc;
 }
 
+/* What enrolld reads after it has started. */
+static void
+readable(struct arena *a, const struct settings *s, struct sandbox_conf *conf)
+{
+	static const char *const system[] = { "/etc", "/usr", "/lib",
+		"/dev/urandom", "/proc/self" };
+	const size_t n_system = sizeof(system) / sizeof(system[0]);
+	const char **list =
+	    arena_array(a, n_system + 2 + 2 * s->issuers_count, sizeof(*list));
+	size_t n = 0;
+	unsigned i;
+
+	memcpy(list, system, sizeof(system));
+	n = n_system;
+	list[n++] = s->policies;
+	list[n++] = s->run_dir;
+	for (i = 0; i < s->issuers_count; i++) {
+		list[n++] = s->issuers[i].certificate;
+		list[n++] = s->issuers[i].chain;
+	}
+	conf->read = list;
+	conf->n_read = n;
+}
+
 static int
 enter_sandbox(const struct enrolld *d, bool require)
 {
 	const struct settings *s = d->settings;
 	AUTO(arena_auto) a = arena_new();
-	const char *read[] = { s->policies, s->run_dir, "/etc", "/usr", "/lib",
-		"/dev/urandom", "/proc/self" };
 	const char *write[] = { arena_printf(a, "%s/enroll", s->state_dir) };
-	struct sandbox_conf conf = { .read = read,
-		.n_read = sizeof(read) / sizeof(read[0]),
-		.write = write,
-		.n_write = 1,
-		.seccomp = true };
+	struct sandbox_conf conf = {
+		.write = write, .n_write = 1, .seccomp = true
+	};
 	bool partial;
 	struct err e;
 
+	readable(a, s, &conf);
 	if (sandbox_enter(&conf, &partial, &e) == -1)
 		return fail("sandbox", &e);
 	if (!partial)

@@ -64,9 +64,8 @@ health(struct worker *w, struct http_reply *reply)
 static void
 metrics(const struct http_request *req, struct http_reply *reply)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, METRICS_MAX);
 
-	buf_init(&b, METRICS_MAX);
 	metrics_render(&b);
 	reply->status = 200;
 	reply->content_type = "text/plain; version=0.0.4";

@@ -195,14 +195,15 @@ cursor(const struct acme_req *r)
 int
 acme_orders(struct acme_req *r)
 {
+	const struct store_order_query query = { r->account.id, cursor(r),
+		ORDERS_PAGE };
 	json_t *list = json_array();
 	struct store_order *orders;
 	struct err e;
 	size_t n, i;
 
-	if (own_account(r) == -1 ||
-	    store_order_list(r->w->ctx->db, r->a, r->account.id, cursor(r),
-		ORDERS_PAGE, &orders, &n, &e) == -1) {
+	if (own_account(r) == -1 || store_order_list(r->w->ctx->db, r->a,
+					&query, &orders, &n, &e) == -1) {
 		json_decref(list);
 		return r->problem.detail != NULL ? -1 : acme_fail_err(r, &e);
 	}

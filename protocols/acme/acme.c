@@ -296,10 +296,10 @@ acme_handle(struct acme_worker *w, const struct http_request *req,
 void
 acme_shape(const struct http_request *req, struct http_reply *reply)
 {
-	struct problem p = { .type = PROBLEM_MALFORMED,
-		.detail =
-		    arena_memdup(req->arena, reply->body.p, reply->body.n) };
+	char *text = arena_memdup(req->arena, reply->body.p, reply->body.n);
+	struct problem p = { .type = PROBLEM_MALFORMED, .detail = text };
 
+	text[strcspn(text, "\n")] = '\0';
 	if (reply->status == 413)
 		p.type = PROBLEM_TOO_LARGE;
 	else if (reply->status >= 500)

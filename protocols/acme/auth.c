@@ -118,7 +118,7 @@ int
 acme_authenticate(struct acme_req *r, bool jwk_ok, bool kid_ok)
 {
 	uint8_t nonce[NONCE_ID_SIZE];
-	int64_t expires;
+	int64_t expires = 0;
 	struct err e;
 
 	if (check_transport(r) == -1)

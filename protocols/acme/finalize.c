@@ -114,7 +114,7 @@ acme_finalize(struct acme_req *r)
 	const struct request_san *sans;
 	struct request_want want;
 	struct store_order o;
-	struct span der;
+	struct span der = { NULL, 0 };
 	struct err e;
 
 	if (acme_load_order(r, r->id, &o) == -1 ||

@@ -160,8 +160,7 @@ parse_rsa(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 	der_end(b, key);
 	der_end(b, bits);
 	der_end(b, spki);
-	out->json = arena_printf(
-	    a, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e_text, n_text);
+	out->json = arena_printf(a, RSA_JSON, e_text, n_text);
 	return 0;
 }
 
@@ -199,10 +198,9 @@ jwk_parse(struct arena *a, const json_t *v, struct jwk *out, struct err *e)
 {
 	struct pubkey key;
 	const char *kty;
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 	int rc;
 
-	buf_init(&b, 8192);
 	if (!json_is_object(v))
 		return err_set(e, ERR_MALFORMED, "\"jwk\" is not an object");
 	if (jsonio_required(a, v, "kty", &kty, e) == -1)
@@ -343,13 +341,13 @@ static int
 ecdsa_der(
     struct arena *a, struct span raw, size_t n, struct span *out, struct err *e)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, 256);
 	size_t seq;
 
+	buf_init(&b, 256);
 	if (raw.n != 2 * n)
 		return err_set(
 		    e, ERR_BAD_POP, "signature is not %zu octets", 2 * n);
-	buf_init(&b, 256);
 	seq = der_begin(&b, DER_SEQUENCE);
 	der_uint(&b, span_of(raw.p, n));
 	der_uint(&b, span_of(raw.p + n, n));
@@ -365,11 +363,10 @@ jws_verify(
 	const struct alg *alg = find_alg(j->alg);
 	struct span signature = j->signature;
 	struct pubkey key;
-	AUTO_BUF id;
+	AUTO_BUF(id, 64);
 	size_t seq;
 	int rc;
 
-	buf_init(&id, 64);
 	if (alg == NULL)
 		return err_set(
 		    e, ERR_BAD_KEY, "algorithm \"%.20s\" is not taken", j->alg);

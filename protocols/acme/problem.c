@@ -96,19 +96,36 @@ problem_text(const struct err *e)
 	}
 }
 
+/* Text that may be cut within a character, or come from a certificate. */
+static const char *
+utf8(struct arena *a, const char *text)
+{
+	AUTO(json_t) good = json_string(text);
+	char *copy, *p;
+
+	if (good != NULL || text == NULL)
+		return text;
+	copy = arena_strdup(a, text);
+	for (p = copy; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	}
+	return copy;
+}
+
 static json_t *
-encode_sub(const struct problem_sub *s)
+encode_sub(struct arena *a, const struct problem_sub *s)
 {
 	return json_pack("{s:s, s:s, s:{s:s, s:s}}", "type", types[s->type].urn,
-	    "detail", s->detail, "identifier", "type", s->id_type, "value",
-	    s->id_value);
+	    "detail", utf8(a, s->detail), "identifier", "type",
+	    utf8(a, s->id_type), "value", utf8(a, s->id_value));
 }
 
 struct span
 problem_encode(struct arena *a, const struct problem *p)
 {
 	AUTO(json_t) doc = json_pack("{s:s, s:s, s:i, s:s*}", "type",
-	    types[p->type].urn, "detail", p->detail, "status",
+	    types[p->type].urn, "detail", utf8(a, p->detail), "status",
 	    types[p->type].status, "instance", p->instance);
 	json_t *subs;
 	size_t i;
@@ -119,7 +136,7 @@ problem_encode(struct arena *a, const struct problem *p)
 		subs = json_array();
 		for (i = 0; i < p->n_subs; i++)
 			(void)json_array_append_new(
-			    subs, encode_sub(&p->subs[i]));
+			    subs, encode_sub(a, &p->subs[i]));
 		(void)json_object_set_new(doc, "subproblems", subs);
 	}
 	return jsonio_encode(a, doc);

@@ -165,7 +165,7 @@ pin(struct hop *hop, struct curl_slist **list)
 	int64_t until_us =
 	    clock_mono_us() + (int64_t)hop->h->conf.timeout_ms * 1000;
 	struct err e = { 0 };
-	AUTO_BUF b;
+	AUTO_BUF(b, 2048);
 	size_t i, n;
 
 	if (until_us > hop->deadline_us)
@@ -173,7 +173,6 @@ pin(struct hop *hop, struct curl_slist **list)
 	if (resolver_lookup(
 		hop->h->resolver, hop->host, until_us, addrs, &n, &e) != 0)
 		return outcome_set(hop->out, OUTCOME_DNS, "%s", e.text);
-	buf_init(&b, 2048);
 	buf_printf(&b, "+%s:%u:", hop->host, (unsigned)hop->port);
 	for (i = 0; i < n; i++) {
 		if (netpolicy_check(hop->h->conf.policy, &addrs[i], &e) != 0)

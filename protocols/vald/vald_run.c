@@ -11,6 +11,7 @@
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/workq.h"
 #include "db/db.h"
 #include "db/store_vald.h"
@@ -33,7 +34,8 @@ struct vald {
 	struct writer *writer;
 	struct workq *queue;
 	atomic_size_t busy;
-	bool down; /* the database, as logged last */
+	bool down;  /* the database, as logged last */
+	bool ready; /* and the supervisor knows */
 };
 
 /* What one worker thread has for itself. */
@@ -65,16 +67,23 @@ worker_free(void *arg)
 }
 
 static int
-open_resolver(const struct vald_conf *c, struct resolver **out, struct err *e)
+open_resolver(
+    const struct settings_vald *c, struct resolver **out, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
-	struct resolve_override *o = arena_array(a, c->names_count, sizeof(*o));
-	struct resolve_conf conf = { o, c->names_count, c->dns_server };
-	uint32_t i;
+	struct resolve_override *o =
+	    arena_array(a, c->resolve_count, sizeof(*o));
+	struct resolve_conf conf = { o, c->resolve_count, c->dns_server };
+	unsigned i;
 
-	for (i = 0; i < c->names_count; i++)
-		o[i] = (struct resolve_override){ c->names[i].suffix,
-			c->names[i].address };
+	for (i = 0; i < c->resolve_count; i++) {
+		const struct settings_resolve *r = &c->resolve[i];
+
+		/* ".test" is the name itself, too */
+		o[i] = (struct resolve_override){
+			r->suffix + (r->suffix[0] == '.'), r->address
+		};
+	}
 	return resolver_new(&conf, out, e);
 }
 
@@ -82,8 +91,8 @@ static void *
 worker_new(void *arg)
 {
 	struct vald *v = arg;
-	const struct vald_conf *c = v->run->conf;
-	struct http01_conf conf = { v->policy, c->http_port, c->tls_port,
+	const struct settings_vald *c = v->run->conf;
+	struct http01_conf conf = { v->policy, c->http_port, c->https_port,
 		(long)c->timeout_s * 1000 };
 	struct worker *w = calloc(1, sizeof(*w));
 	struct err e;
@@ -165,7 +174,7 @@ record(
 	struct err e;
 
 	if (may_change(o->kind) && job->attempts >= 0 &&
-	    (uint32_t)job->attempts < v->run->conf->attempts)
+	    (unsigned)job->attempts < v->run->conf->attempts)
 		res.retry_s = RETRY_S;
 	if (save(v, &res, &e) != 0) {
 		/* the lease ends by itself, and somebody tries again */
@@ -208,10 +217,10 @@ static int
 take(struct vald *v, size_t room, struct batch *b, struct store_vald_job **jobs,
     size_t *n, struct err *e)
 {
-	int ttl_s = (int)v->run->conf->timeout_s * 2 + LEASE_MARGIN_S;
+	const struct store_vald_lease lease = { v->holder, (int)room,
+		(int)v->run->conf->timeout_s * 2 + LEASE_MARGIN_S };
 
-	return store_vald_take(
-	    v->db, b->arena, v->holder, (int)room, ttl_s, jobs, n, e);
+	return store_vald_take(v->db, b->arena, &lease, jobs, n, e);
 }
 
 static void
@@ -268,6 +277,17 @@ note_database(struct vald *v, const struct err *why)
 	v->down = why != NULL;
 }
 
+/* The first lease query that works: challenges will be taken up. */
+static void
+note_ready(struct vald *v)
+{
+	if (v->ready)
+		return;
+	v->ready = true;
+	log_event(LOG_INFO, "ready", NULL);
+	notify_ready();
+}
+
 static void
 loop(struct vald *v)
 {
@@ -277,6 +297,8 @@ loop(struct vald *v)
 
 	while (!atomic_load(v->run->stop)) {
 		rc = step(v, &n, &e);
+		if (rc == 0)
+			note_ready(v);
 		if (rc == 0 && n > 0)
 			continue;
 		if (rc == 0 && atomic_load(&v->busy) < v->run->conf->workers)
@@ -289,12 +311,28 @@ loop(struct vald *v)
 	}
 }
 
+/* The configured networks, and the database whatever they say. */
+static int
+open_policy(struct vald *v, struct err *e)
+{
+	const struct settings_vald *c = v->run->conf;
+	AUTO(arena_auto) a = arena_new();
+	size_t n = c->deny_networks_count + v->run->n_deny, i;
+	const char **deny = arena_array(a, n, sizeof(*deny));
+	struct netpolicy_conf conf = { c->allow_networks,
+		c->allow_networks_count, deny, n };
+
+	for (i = 0; i < n; i++)
+		deny[i] = i < v->run->n_deny
+			      ? v->run->deny[i]
+			      : c->deny_networks[i - v->run->n_deny];
+	return netpolicy_new(&conf, &v->policy, e);
+}
+
 static int
 start(struct vald *v, struct err *e)
 {
-	const struct vald_conf *c = v->run->conf;
-	struct netpolicy_conf nets = { (const char *const *)c->allow,
-		c->allow_count, (const char *const *)c->deny, c->deny_count };
+	const struct settings_vald *c = v->run->conf;
 	struct workq_conf q = { .workers = c->workers,
 		.capacity = c->workers,
 		.worker_new = worker_new,
@@ -309,7 +347,7 @@ start(struct vald *v, struct err *e)
 	resolver_free(probe);
 	(void)snprintf(v->holder, sizeof(v->holder), "%s/%ld/%" PRId64,
 	    v->run->node, (long)getpid(), clock_now_us());
-	if (netpolicy_new(&nets, &v->policy, e) != 0)
+	if (open_policy(v, e) != 0)
 		return -1;
 	v->db = db_new(v->run->conninfo, "chancery-vald");
 	v->wait_db = db_new(v->run->conninfo, "chancery-vald wait");

@@ -4,8 +4,10 @@
 
 #include <curl/curl.h>
 
+#include "base/arena.h"
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "db/db.h"
 
 static atomic_bool stopping;
 
@@ -25,6 +27,8 @@ set_signals(void)
 	(void)sigaction(SIGTERM, &stop, NULL);
 	(void)sigaction(SIGINT, &stop, NULL);
 	(void)sigaction(SIGPIPE, &ignore, NULL);
+	/* a supervisor tells every daemon to read its files again */
+	(void)sigaction(SIGHUP, &ignore, NULL);
 }
 
 static int
@@ -51,10 +55,13 @@ confine(const struct vald_serve *s, struct err *e)
 static int
 serve(const struct vald_serve *s, struct err *e)
 {
+	AUTO(arena_auto) a = arena_new();
 	struct vald_run run = s->run;
 
 	run.stop = &stopping;
 	set_signals();
+	if (db_hosts(run.conninfo, a, &run.deny, &run.n_deny, e) != 0)
+		return -1;
 	/* libcurl and its TLS library read their files before the sandbox */
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(e, ERR_UNAVAILABLE, "libcurl does not start");

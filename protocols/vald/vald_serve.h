@@ -11,7 +11,7 @@
 #include "protocols/vald/vald_run.h"
 
 struct vald_serve {
-	struct vald_run run; /* 'stop' is filled in here */
+	struct vald_run run; /* 'stop' and 'deny' are filled in here */
 	const char *user;    /* to become; NULL: stay */
 	/* What may be read: /etc for the resolver, a directory with the
 	 * database's socket; nothing may be written. */
@@ -21,9 +21,9 @@ struct vald_serve {
 };
 
 /*
- * Works until SIGTERM or SIGINT; SIGPIPE is ignored.  Logs why it ends and
- * returns the exit status, 0 or 1.  Called by the main thread before any
- * other thread exists.
+ * Works until SIGTERM or SIGINT; SIGHUP and SIGPIPE are ignored.  Logs why it
+ * ends and returns the exit status, 0 or 1.  Called by the main thread before
+ * any other thread exists.
  */
 int vald_serve(const struct vald_serve *s);
 

@@ -57,8 +57,7 @@ sources()
 # The flags that every file compiles with.
 compile_flags()
 {
-	echo "-std=gnu11 -D_GNU_SOURCE -I. -I${top_builddir:-build}" \
-	    "-DCHANCERY_DATADIR=\"\" -DCHANCERY_LIBEXECDIR=\"\""
+	echo "-std=gnu11 -D_GNU_SOURCE -I. -I${top_builddir:-build}"
 	pkg-config --cflags libcrypto libmicrohttpd gnutls libpq libp11 \
 	    jansson libcyaml yaml-0.1 libcurl cmocka
 }

@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
-#include "attack/signd_fixture.h"
 #include "base/clock.h"
 #include "base/der.h"
 #include "hsm/sign_client.h"
 #include "hsm/sign_log.h"
+#include "tests/attack/signd_fixture.h"
 
 #define SLOT 0x18 /* node 3, slot 0 */
 
@@ -60,6 +60,7 @@ test_good(void **state)
 	struct fixture_tbs t = { .slot = SLOT, .cn = "a.good.test", .fill = 1 };
 	struct span tbs = fixture_tbs(&fx, &t);
 	struct sign_reply first, again;
+	struct sign_recall what;
 	struct err e;
 	bool found;
 
@@ -74,10 +75,10 @@ test_good(void **state)
 	assert_int_equal(first.receipt.seq, again.receipt.seq);
 	t.cn = NULL;
 	refused(fixture_tbs(&fx, &t), "serial: another object");
+	what =
+	    (struct sign_recall){ SLOT, first.receipt.head, clock_now() - 60 };
 	assert_int_equal(
-	    sign_client_recall(client, fx.a, SLOT, first.receipt.head,
-		clock_now() - 60, &found, &again, &e),
-	    0);
+	    sign_client_recall(client, fx.a, &what, &found, &again, &e), 0);
 	assert_false(found);
 }
 
@@ -131,9 +132,9 @@ test_outside_class(void **state)
 	t = (struct fixture_tbs){ .slot = SLOT, .extra_oid = "1.2.3.4" };
 	refused(fixture_tbs(&fx, &t), "extensions: 1.2.3.4");
 	t = (struct fixture_tbs){ .slot = SLOT, .dns = "a.evil.test" };
-	refused(fixture_tbs(&fx, &t), "san");
+	refused(fixture_tbs(&fx, &t), "san: name 1 matches no pattern");
 	t = (struct fixture_tbs){ .slot = SLOT, .dns = "*.good.test" };
-	refused(fixture_tbs(&fx, &t), "san");
+	refused(fixture_tbs(&fx, &t), "san: name 1 is a wildcard");
 	t = (struct fixture_tbs){ .slot = SLOT, .cn = "b.good.test" };
 	refused(fixture_tbs(&fx, &t), "subject");
 	t = (struct fixture_tbs){ .slot = SLOT, .dns = "" };

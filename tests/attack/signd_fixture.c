@@ -1,4 +1,4 @@
-#include "attack/signd_fixture.h"
+#include "tests/attack/signd_fixture.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -37,7 +37,7 @@ const char fixture_classes[] =
     "    authorityKeyIdentifier, basicConstraints]\n"
     "  subject:\n"
     "  - {attribute: commonName, values: [\"*\"], from-san: true}\n"
-    "  san: {dns: [\".good.test\"]}\n"
+    "  san: {dns: [\"**.good.test\"]}\n"
     "  max-validity: 90d\n"
     "  backdate: 1h\n"
     /* says what the compiled-in rules must not let through */
@@ -50,7 +50,7 @@ const char fixture_classes[] =
     "  key-usage: [\"keyCertSign cRLSign\", cRLSign, digitalSignature]\n"
     "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
     "    authorityKeyIdentifier, basicConstraints, noCheck]\n"
-    "  san: {dns: [\".\"]}\n"
+    "  san: {dns: [\"**\"]}\n"
     "  max-validity: 10y\n"
     "- name: sub-ca\n"
     "  key: ca\n"
@@ -193,10 +193,9 @@ put_usage(struct fixture *f, struct buf *b, const struct fixture_tbs *t)
 {
 	uint32_t bits = t->key_usage == 0 ? 1 : t->key_usage;
 	size_t begun;
-	AUTO_BUF v;
+	AUTO_BUF(v, 256);
 
 	(void)f;
-	buf_init(&v, 256);
 	if (t->ca) {
 		begun = der_begin(&v, DER_SEQUENCE);
 		der_true(&v, true);
@@ -223,9 +222,8 @@ put_exts(struct fixture *f, struct buf *b, const struct fixture_tbs *t)
 	const char *dns = t->dns == NULL ? "a.good.test" : t->dns;
 	size_t outer = der_begin(b, DER_CONTEXT_CONSTRUCTED(3));
 	size_t list = der_begin(b, DER_SEQUENCE), begun;
-	AUTO_BUF v;
+	AUTO_BUF(v, 512);
 
-	buf_init(&v, 512);
 	put_usage(f, b, t);
 	if (!t->ca && dns[0] != '\0') {
 		begun = der_begin(&v, DER_SEQUENCE);
@@ -266,9 +264,8 @@ fixture_tbs(struct fixture *f, const struct fixture_tbs *t)
 	int64_t from = clock_now() + t->not_before;
 	uint8_t serial[16];
 	size_t outer, in;
-	AUTO_BUF b;
+	AUTO_BUF(b, 8192);
 
-	buf_init(&b, 8192);
 	memset(serial, t->fill == 0 ? 0x55 : t->fill, sizeof(serial));
 	serial[1] = t->slot;
 	outer = der_begin(&b, DER_SEQUENCE);
@@ -323,9 +320,8 @@ make_ca(struct fixture *f)
 		.validity_s = (int64_t)3650 * 86400 };
 	const char *tbs;
 	struct err e;
-	AUTO_BUF name;
+	AUTO_BUF(name, 256);
 
-	buf_init(&name, 256);
 	put_name(&name, "Test CA");
 	f->ca_name = span_dup(f->a, buf_get(&name));
 	f->aki = span_of("\x30\x06\x80\x04\x01\x02\x03\x04", 8);

@@ -224,32 +224,43 @@ pg_pid(const struct pg *pg)
 	return pg->pid;
 }
 
-/* utime, stime and those of ended children: fields 14 to 17. */
+/* Fields of /proc/PID/stat, from the fourth on; C: of ended children. */
+enum {
+	STAT_PPID = 0,
+	STAT_UTIME = 10,
+	STAT_STIME,
+	STAT_CUTIME,
+	STAT_CSTIME,
+	STAT_FIELDS
+};
+
 static long long
 cpu_ticks(const char *pid, pid_t parent, pid_t self)
 {
+	unsigned long long field[STAT_FIELDS];
 	char path[300], text[1024], *p;
-	unsigned long u, s, cu, cs;
-	int ppid;
+	long long ticks;
 	FILE *f;
 	size_t n;
 
 	(void)snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	f = fopen(path, "r");
+	f = fopen(path, "re");
 	if (f == NULL)
 		return 0;
 	n = fread(text, 1, sizeof(text) - 1, f);
 	(void)fclose(f);
 	text[n] = '\0';
+	/* ") S PPID ...": the name before may hold anything */
 	p = strrchr(text, ')');
-	if (p == NULL ||
-	    sscanf(p,
-		") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
-		&ppid, &u, &s, &cu, &cs) != 5)
+	if (p == NULL || strlen(p) < 4)
 		return 0;
+	for (n = 0, p += 4; n < STAT_FIELDS; n++)
+		field[n] = strtoull(p, &p, 10);
+	ticks = (long long)(field[STAT_UTIME] + field[STAT_STIME]);
 	if (strtol(pid, NULL, 10) == self)
-		return (long long)(u + s + cu + cs);
-	return ppid == parent ? (long long)(u + s) : 0;
+		return ticks +
+		       (long long)(field[STAT_CUTIME] + field[STAT_CSTIME]);
+	return field[STAT_PPID] == (unsigned long long)parent ? ticks : 0;
 }
 
 long long

@@ -163,7 +163,9 @@ validate(const struct made *m, bool ok)
 
 	assert_int_equal(store_challenge_respond(w, m->c, &e), 0);
 	assert_int_equal(
-	    store_vald_take(vald, a, "v1", 10, 30, &jobs, &n, &e), 0);
+	    store_vald_take(vald, a, &(struct store_vald_lease){ "v1", 10, 30 },
+		&jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 1);
 	assert_string_equal(jobs[0].challenge, m->c);
 	assert_string_equal(jobs[0].authz, m->z);
@@ -360,16 +362,22 @@ test_order_list(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    store_order_list(db, a, "alice", 0, 100, &list, &n, &e), 0);
+	    store_order_list(db, a,
+		&(struct store_order_query){ "alice", 0, 100 }, &list, &n, &e),
+	    0);
 	assert_true(n >= 3);
 	assert_true(list[0].created_us > list[1].created_us);
-	assert_int_equal(store_order_list(db, a, "alice", list[1].created_us,
-			     100, &rest, &m, &e),
+	assert_int_equal(
+	    store_order_list(db, a,
+		&(struct store_order_query){ "alice", list[1].created_us, 100 },
+		&rest, &m, &e),
 	    0);
 	assert_int_equal(m, n - 2);
 	assert_string_equal(rest[0].id, list[2].id);
 	assert_int_equal(
-	    store_order_list(db, a, "bob", 0, 100, &list, &n, &e), 0);
+	    store_order_list(db, a,
+		&(struct store_order_query){ "bob", 0, 100 }, &list, &n, &e),
+	    0);
 	assert_int_equal(n, 0);
 }
 
@@ -399,15 +407,21 @@ test_queue(void **state)
 
 	/* a lease that ends is taken up again */
 	assert_int_equal(
-	    store_vald_take(vald, a, "v0", 10, 0, &jobs, &n, &e), 0);
+	    store_vald_take(vald, a, &(struct store_vald_lease){ "v0", 10, 0 },
+		&jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 1);
 	assert_int_equal(jobs[0].attempts, 1);
 	assert_int_equal(
-	    store_vald_take(vald, a, "v1", 10, 30, &jobs, &n, &e), 0);
+	    store_vald_take(vald, a, &(struct store_vald_lease){ "v1", 10, 30 },
+		&jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 1);
 	assert_int_equal(jobs[0].attempts, 2);
 	assert_int_equal(
-	    store_vald_take(vald, a, "v2", 10, 30, &jobs, &n, &e), 0);
+	    store_vald_take(vald, a, &(struct store_vald_lease){ "v2", 10, 30 },
+		&jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 0);
 
 	/* who lost the lease records nothing */

@@ -218,29 +218,27 @@ test_intents_open(void **state)
 	AUTO(arena_auto) a = arena_new();
 	struct db *mine = db_new(pg_conninfo(pg, "chancery_enroll"), "test");
 	int64_t later = clock_now() + 100;
-	struct store_open_intent *o;
-	size_t n, before;
+	struct store_open_intents o;
+	size_t before;
 	struct sample s;
 	struct err e;
 
 	(void)state;
-	assert_int_equal(
-	    store_intents_open(mine, a, later, 100, &o, &before, &e), 0);
+	assert_int_equal(store_intents_open(mine, a, later, 100, &o, &e), 0);
+	before = o.n;
 	sample_init(&s, issuer, 6);
 	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
-	assert_int_equal(
-	    store_intents_open(mine, a, later, 100, &o, &n, &e), 0);
-	assert_int_equal(n, before + 1);
-	assert_string_equal(o[n - 1].txn, s.txn);
-	assert_int_equal(o[n - 1].cert_id, s.cert.id);
-	assert_memory_equal(o[n - 1].tbs_hash, s.intent.tbs_hash, 32);
+	assert_int_equal(store_intents_open(mine, a, later, 100, &o, &e), 0);
+	assert_int_equal(o.n, before + 1);
+	assert_string_equal(o.list[o.n - 1].txn, s.txn);
+	assert_int_equal(o.list[o.n - 1].cert_id, s.cert.id);
+	assert_memory_equal(o.list[o.n - 1].tbs_hash, s.intent.tbs_hash, 32);
 	/* another role's intents are not mine */
-	assert_int_equal(store_intents_open(db, a, later, 100, &o, &n, &e), 0);
-	assert_int_equal(n, 0);
+	assert_int_equal(store_intents_open(db, a, later, 100, &o, &e), 0);
+	assert_int_equal(o.n, 0);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), 0);
-	assert_int_equal(
-	    store_intents_open(mine, a, later, 100, &o, &n, &e), 0);
-	assert_int_equal(n, before);
+	assert_int_equal(store_intents_open(mine, a, later, 100, &o, &e), 0);
+	assert_int_equal(o.n, before);
 	db_free(mine);
 }
 

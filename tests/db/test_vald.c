@@ -1,5 +1,7 @@
-/* chancery-vald's loop against PostgreSQL and a host; and its section. */
+/* chancery-vald's loop against PostgreSQL and a host. */
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <setjmp.h>
@@ -9,19 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <curl/curl.h>
-#include <cyaml/cyaml.h>
 #include <pthread.h>
 
 #include "base/arena.h"
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/http.h"
+#include "db/db.h"
 #include "db/store_acme.h"
 #include "db/store_vald.h"
 #include "db/writer.h"
@@ -95,9 +98,9 @@ tear_down(void **state)
 /* A running vald. */
 struct running {
 	struct vald_run run;
-	struct vald_conf conf;
-	struct vald_name name;
-	char *allow;
+	struct settings_vald conf;
+	struct settings_resolve name;
+	const char *allow;
 	atomic_bool stop;
 	pthread_t thread;
 	int rc;
@@ -116,23 +119,22 @@ run(void *arg)
 static void
 set_conf(struct running *r, uint16_t port)
 {
-	static char loopback[] = "127.0.0.0/8", test[] = "test",
-		    address[] = "127.0.0.1";
-
 	memset(r, 0, sizeof(*r));
-	r->allow = loopback;
-	r->name = (struct vald_name){ test, address };
-	r->conf = (struct vald_conf){ .allow = &r->allow,
-		.allow_count = 1,
+	r->allow = "127.0.0.0/8";
+	r->name = (struct settings_resolve){ ".test", "127.0.0.1" };
+	r->conf = (struct settings_vald){ .allow_networks = &r->allow,
+		.allow_networks_count = 1,
 		.http_port = port,
-		.tls_port = 443,
-		.names = &r->name,
-		.names_count = 1,
+		.https_port = 443,
+		.resolve = &r->name,
+		.resolve_count = 1,
 		.timeout_s = 2,
 		.workers = 3,
 		.attempts = 2 };
-	r->run = (struct vald_run){ &r->conf, pg_conninfo(pg, "chancery_vald"),
-		"node", &r->stop };
+	r->run = (struct vald_run){ .conf = &r->conf,
+		.conninfo = pg_conninfo(pg, "chancery_vald"),
+		.node = "node",
+		.stop = &r->stop };
 }
 
 static void
@@ -252,6 +254,34 @@ test_host_never_comes(void **state)
 	stop(&r);
 }
 
+/* A socket as a supervisor has it. */
+static int
+open_notify(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), n;
+
+	n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1,
+	    "chancery-test-%ld", (long)getpid());
+	assert_int_equal(
+	    bind(fd, (struct sockaddr *)&sun,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			    (size_t)n)),
+	    0);
+	sun.sun_path[0] = '@';
+	assert_int_equal(setenv("NOTIFY_SOCKET", sun.sun_path, 1), 0);
+	return fd;
+}
+
+static void
+expect_ready(int fd)
+{
+	char text[16] = "";
+
+	assert_int_equal(recv(fd, text, sizeof(text) - 1, 0), 7);
+	assert_string_equal(text, "READY=1");
+}
+
 /* The whole daemon in a process of its own, sandbox included. */
 static void
 test_daemon(void **state)
@@ -259,6 +289,7 @@ test_daemon(void **state)
 	const char *const read[] = { "/etc", "/dev/urandom", pg_dir(pg) };
 	struct running r = { .allow = NULL };
 	struct vald_serve serve = { .read = read, .n_read = 3 };
+	AUTO_FD int notify = open_notify();
 	int status = -1;
 	pid_t pid;
 
@@ -269,6 +300,9 @@ test_daemon(void **state)
 	if (pid == 0)
 		_exit(vald_serve(&serve));
 	assert_true(pid > 0);
+	expect_ready(notify);
+	(void)unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(kill(pid, SIGHUP), 0);
 	ask("daemon.test", "http-01", "good");
 	expect("daemon.test", STORE_CHALLENGE_VALID, NULL);
 	assert_int_equal(kill(pid, SIGTERM), 0);
@@ -296,7 +330,9 @@ test_crash_and_database_restart(void **state)
 	ask("crash.test", "http-01", "good");
 	/* somebody leases it and is never heard of again */
 	assert_int_equal(
-	    store_vald_take(other, a, "dead", 10, 2, &jobs, &n, &e), 0);
+	    store_vald_take(other, a,
+		&(struct store_vald_lease){ "dead", 10, 2 }, &jobs, &n, &e),
+	    0);
 	assert_int_equal(n, 1);
 	db_free(other);
 	start(&r, http_server_port(host, 0));
@@ -310,81 +346,75 @@ test_crash_and_database_restart(void **state)
 	stop(&r);
 }
 
-struct top {
-	struct vald_conf vald;
-};
-
-static const cyaml_schema_field_t top_fields[] = {
-	CYAML_FIELD_MAPPING(
-	    "vald", CYAML_FLAG_DEFAULT, struct top, vald, vald_conf_fields),
-	CYAML_FIELD_END,
-};
-
-static const cyaml_schema_value_t schema = {
-	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct top, top_fields),
-};
-
-/* Loads and checks the section; the error's text, or "". */
-static const char *
-load(const char *yaml, struct vald_conf *out)
+/* Where a name answers matters not if that is where the database is. */
+static void
+test_own_addresses(void **state)
 {
-	static struct err e;
-	struct conf *c = NULL;
-	struct top *t;
+	static const char *const deny[] = { "192.0.2.1", "127.0.0.1" };
+	struct running r;
 
-	e.text[0] = '\0';
-	if (conf_load_bytes("f", span_str(yaml), &schema, &c, &e) == 0) {
-		t = conf_data(c);
-		if (vald_conf_check(c, "vald", &t->vald, &e) == 0)
-			*out = t->vald;
-		conf_free(c);
-	}
-	return e.text;
+	(void)state;
+	set_conf(&r, http_server_port(host, 0));
+	r.run.deny = deny;
+	r.run.n_deny = 2;
+	r.conf.attempts = 1;
+	atomic_store(&asked, 0);
+	assert_int_equal(pthread_create(&r.thread, NULL, run, &r), 0);
+	ask("own.test", "http-01", "good");
+	expect("own.test", STORE_CHALLENGE_INVALID, "connection");
+	assert_int_equal(asked, 0);
+	stop(&r);
+}
+
+/* The hosts of a connection string with blanks between them, or an error. */
+static const char *
+hosts(struct arena *a, const char *conninfo)
+{
+	const char *const *v = NULL, *all = "";
+	struct err e = { 0 };
+	size_t n = 0, i;
+
+	if (db_hosts(conninfo, a, &v, &n, &e) == -1)
+		return err_kind_name(e.kind);
+	for (i = 0; i < n; i++)
+		all = arena_printf(a, "%s%s ", all, v[i]);
+	return all;
 }
 
 static void
-test_section(void **state)
+test_hosts(void **state)
 {
-	struct vald_conf c = { 0 };
+	AUTO(arena_auto) a = arena_new();
 
 	(void)state;
-	assert_string_equal(load("vald: {}\n", &c), "");
-	assert_int_equal(c.http_port, 80);
-	assert_int_equal(c.tls_port, 443);
-	assert_int_equal(c.workers, 8);
-	assert_int_equal(c.attempts, 3);
-	assert_int_equal(c.timeout_s, 10);
-	assert_string_equal(load("vald:\n  allow: [10.0.0.0/8]\n  deny:\n"
-				 "    - fd00::/8\n  http_port: 5002\n"
-				 "  timeout: 3s\n  names:\n"
-				 "    - suffix: test\n"
-				 "      address: 127.0.0.1\n",
-				&c),
-	    "");
-	assert_int_equal(c.http_port, 5002);
-	assert_int_equal(c.timeout_s, 3);
-	assert_int_equal(c.names_count, 1);
-	assert_string_equal(load("vald:\n  allow:\n   - ::/0\n   - x\n", &c),
-	    "f:4: vald.allow[1]: \"x\" is not a network such as 10.0.0.0/8");
-	assert_string_equal(load("vald:\n  names:\n   - suffix: test\n"
-				 "     address: localhost\n",
-				&c),
-	    "f:4: vald.names[0].address: \"localhost\" is not an address");
-	assert_string_equal(load("vald:\n\n  timeout: 2m\n", &c),
-	    "f:3: vald.timeout: duration 2m is outside 1s to 60s");
-	assert_string_equal(load("vald:\n  workers: 101\n", &c),
-	    "f:2: vald.workers: 101 is more than 100");
+	assert_string_equal(hosts(a, "host=/run/pg dbname=x"), "");
+	assert_string_equal(hosts(a, "dbname=x host=@abstract"), "");
+	assert_string_equal(hosts(a, "host=192.0.2.7 user=x"), "192.0.2.7 ");
+	assert_string_equal(
+	    hosts(a, "postgresql://[2001:db8::7]:5433,192.0.2.8/x?user=y"),
+	    "2001:db8::7 192.0.2.8 ");
+	assert_string_equal(hosts(a, "host=db.invalid,/run/pg,192.0.2.3 "
+				     "hostaddr=192.0.2.1,,"),
+	    "192.0.2.1 192.0.2.3 ");
+	assert_string_equal(hosts(a, "host=fe80::1%lo"), "fe80::1 ");
+	assert_non_null(strstr(hosts(a, "host=localhost"), "1 "));
+	assert_string_equal(
+	    hosts(a, "host=db.invalid"), err_kind_name(ERR_UNAVAILABLE));
+	assert_string_equal(hosts(a, "host='x"), err_kind_name(ERR_MALFORMED));
+	assert_string_equal(
+	    hosts(a, "colour=red"), err_kind_name(ERR_MALFORMED));
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_section),
+		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_host_comes_late),
 		cmocka_unit_test(test_host_never_comes),
 		cmocka_unit_test(test_daemon),
+		cmocka_unit_test(test_own_addresses),
 		cmocka_unit_test(test_crash_and_database_restart),
 	};
 

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "attack/signd_fixture.h"
 #include "base/clock.h"
 #include "hsm/sign_client.h"
+#include "tests/attack/signd_fixture.h"
 
 static uint8_t next_fill = 1;
 
@@ -59,14 +59,18 @@ kill_slots(struct fixture *f, int sig)
 	const char *path = arena_printf(
 	    f->a, "/proc/%d/task/%d/children", (int)f->signd, (int)f->signd);
 	FILE *list = fopen(path, "re");
-	int pid, n = 0;
+	char text[256] = "", *p = text, *end;
+	int n = 0;
+	long pid;
 
 	assert_non_null(list);
-	while (fscanf(list, "%d", &pid) == 1) {
-		assert_int_equal(kill(pid, sig), 0);
+	assert_non_null(fgets(text, sizeof(text), list));
+	(void)fclose(list);
+	while ((pid = strtol(p, &end, 10)) > 0) {
+		assert_int_equal(kill((pid_t)pid, sig), 0);
+		p = end;
 		n++;
 	}
-	(void)fclose(list);
 	assert_int_equal(n, 2);
 }
 

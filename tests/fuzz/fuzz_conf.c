@@ -1,13 +1,7 @@
-#include <cyaml/cyaml.h>
-
+/* Configuration files: whatever the bytes, a struct or an error. */
 #include "base/conf.h"
-#include "fuzz.h"
-#include "protocols/vald/vald_conf.h"
-
-static const cyaml_schema_value_t schema = {
-	CYAML_VALUE_MAPPING(
-	    CYAML_FLAG_POINTER, struct vald_conf, vald_conf_fields),
-};
+#include "base/settings_conf.h"
+#include "tests/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
@@ -15,11 +9,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct conf *c = NULL;
 	struct err e;
 
-	if (conf_load_bytes("f", span_of(p, n), &schema, &c, &e) != 0)
+	if (conf_load_bytes(
+		"f", span_of(p, n), settings_conf_schema(), &c, &e) != 0)
 		return 0;
-	(void)conf_line(c, "names[0].suffix");
-	if (vald_conf_check(c, "", conf_data(c), &e) != 0)
-		(void)conf_line(c, "allow[0]");
+	(void)conf_line(c, "vald.resolve[0].suffix");
+	(void)conf_error(c, "listen[1].port", &e, "bad");
 	conf_free(c);
 	return 0;
 }

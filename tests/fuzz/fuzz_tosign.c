@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
-#include "fuzz/fuzz.h"
 #include "hsm/tosign.h"
+#include "tests/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)

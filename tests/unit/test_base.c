@@ -74,10 +74,9 @@ test_span_underrun(void **state)
 static void
 test_buf_cap(void **state)
 {
-	AUTO_BUF b;
+	AUTO_BUF(b, 8);
 
 	(void)state;
-	buf_init(&b, 8);
 	buf_str(&b, "12345678");
 	assert_true(buf_ok(&b));
 	buf_u8(&b, 9);
@@ -181,12 +180,11 @@ test_der_against_libcrypto(void **state)
 	static const int64_t times[] = { 0, 951782400, 2524607999, 2524608000,
 		253402300799 };
 	uint8_t want[64], *p;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	size_t i;
 	int n;
 
 	(void)state;
-	buf_init(&b, 4096);
 	for (i = 0; i < sizeof(ints) / sizeof(ints[0]); i++) {
 		ASN1_INTEGER *v = ASN1_INTEGER_new();
 
@@ -231,11 +229,10 @@ test_der_limits(void **state)
 	/* keyUsage digitalSignature | keyCertSign | cRLSign: 03 02 01 86 */
 	static const uint8_t usage[] = { 3, 2, 1, 0x86 };
 	static const uint8_t no_bits[] = { 3, 1, 0 };
-	AUTO_BUF b;
+	AUTO_BUF(b, 70000);
 	size_t i, outer;
 
 	(void)state;
-	buf_init(&b, 70000);
 	for (i = 0; i < sizeof(bad_oids) / sizeof(bad_oids[0]); i++) {
 		buf_reset(&b);
 		der_oid(&b, bad_oids[i]);

@@ -249,11 +249,10 @@ test_size_limits(void **state)
 {
 	struct conf *c = NULL;
 	struct err e = { 0 };
-	AUTO_BUF b;
+	AUTO_BUF(b, 4 << 20);
 	int i;
 
 	(void)state;
-	buf_init(&b, 4 << 20);
 	buf_str(&b, "words: [");
 	for (i = 0; i < 5000; i++)
 		buf_str(&b, "a,\n");

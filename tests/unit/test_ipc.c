@@ -60,12 +60,11 @@ static void
 test_messages(void **state)
 {
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, IPC_MESSAGE_MAX);
 	int sv[2];
 
 	(void)state;
 	pair(sv);
-	buf_init(&b, IPC_MESSAGE_MAX);
 	assert_int_equal(ipc_send(sv[0], span_str("one"), -1, 0, &e), 0);
 	assert_int_equal(ipc_send(sv[0], span_str("second"), -1, 0, &e), 0);
 	assert_int_equal(ipc_recv(sv[1], &b, NULL, 0, &e), 0);
@@ -90,13 +89,12 @@ test_sizes(void **state)
 {
 	static uint8_t big[IPC_MESSAGE_MAX + 1];
 	struct err e;
-	AUTO_BUF b, small;
+	AUTO_BUF(b, IPC_MESSAGE_MAX);
+	AUTO_BUF(small, 16);
 	int sv[2];
 
 	(void)state;
 	pair(sv);
-	buf_init(&b, IPC_MESSAGE_MAX);
-	buf_init(&small, 16);
 	big[IPC_MESSAGE_MAX - 1] = 9;
 	assert_int_equal(
 	    ipc_send(sv[0], span_of(big, sizeof(big)), -1, 0, &e), -1);
@@ -118,12 +116,11 @@ test_descriptor(void **state)
 {
 	int sv[2], p[2], got = -1;
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 64);
 	char c = 0;
 
 	(void)state;
 	pair(sv);
-	buf_init(&b, 64);
 	assert_int_equal(pipe(p), 0);
 	assert_int_equal(ipc_send(sv[0], span_str("fd"), p[1], 0, &e), 0);
 	assert_int_equal(ipc_send(sv[0], span_str("fd"), p[1], 0, &e), 0);

@@ -36,7 +36,7 @@ test_counters(void **state)
 	struct metric *other = metrics_counter("b_total", "Others.", NULL);
 	struct metric *a2 = metrics_counter("a_total", "Things.", "k=\"2\"");
 	pthread_t t[3];
-	AUTO_BUF b;
+	AUTO_BUF(b, 10000);
 	int i;
 
 	(void)state;
@@ -47,7 +47,6 @@ test_counters(void **state)
 	for (i = 0; i < 3; i++)
 		pthread_join(t[i], NULL);
 	metric_add(other, 7);
-	buf_init(&b, 10000);
 	metrics_render(&b);
 	assert_has(&b,
 	    "# HELP a_total Things.\n# TYPE a_total counter\n"
@@ -59,7 +58,7 @@ static void
 test_histogram(void **state)
 {
 	struct metric *h = metrics_histogram("h_seconds", "Time.", "s=\"x\"");
-	AUTO_BUF b;
+	AUTO_BUF(b, 10000);
 
 	(void)state;
 	metric_observe_us(h, 100);
@@ -67,7 +66,6 @@ test_histogram(void **state)
 	metric_observe_us(h, 3000000);
 	metric_observe_us(h, 20000000);
 	metric_observe_us(h, -5);
-	buf_init(&b, 10000);
 	metrics_render(&b);
 	assert_has(&b, "# TYPE h_seconds histogram\n");
 	assert_has(&b, "h_seconds_bucket{s=\"x\",le=\"0.0001\"} 2\n");

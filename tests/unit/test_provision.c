@@ -12,9 +12,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "attack/signd_fixture.h"
 #include "base/auto.h"
 #include "base/b64.h"
+#include "tests/attack/signd_fixture.h"
 
 AUTO_DEFINE(FILE, fclose);
 AUTO_DEFINE(X509, X509_free);

@@ -103,13 +103,14 @@ static int
 find(struct scratch *s, const char *serial, const char *tbs)
 {
 	uint8_t hash[SIGN_HASH_SIZE];
+	const struct sign_log_query q = { .tbs_hash = hash,
+		.serial = span_str(serial) };
 	struct sign_reply r;
 	struct err e;
 	bool found;
 
 	hash_of(s, tbs, hash);
-	if (sign_log_find(
-		s->log, s->a, hash, span_str(serial), &found, &r, &e) != 0) {
+	if (sign_log_find(s->log, s->a, &q, &found, &r, &e) != 0) {
 		assert_int_equal(e.kind, ERR_REFUSED);
 		return -1;
 	}
@@ -122,13 +123,13 @@ static bool
 recall(struct scratch *s, const char *tbs, int64_t since)
 {
 	uint8_t hash[SIGN_HASH_SIZE];
+	const struct sign_log_query q = { .tbs_hash = hash, .since = since };
 	struct sign_reply r;
 	struct err e;
 	bool found;
 
 	hash_of(s, tbs, hash);
-	assert_int_equal(
-	    sign_log_recall(s->log, s->a, hash, since, &found, &r, &e), 0);
+	assert_int_equal(sign_log_recall(s->log, s->a, &q, &found, &r, &e), 0);
 	if (found)
 		assert_true(span_is(r.signature, "signature"));
 	return found;

@@ -12,13 +12,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "attack/signd_fixture.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/der.h"
 #include "hsm/sign_approve.h"
 #include "hsm/sign_names.h"
 #include "hsm/sign_policy.h"
+#include "tests/attack/signd_fixture.h"
 
 AUTO_DEFINE(X509, X509_free);
 AUTO_DEFINE(FILE, fclose);
@@ -33,41 +33,55 @@ test_names(void **state)
 {
 	static const struct {
 		enum sign_name_type type;
-		const char *pattern, *name;
 		bool want;
+		const char *pattern, *name;
 	} v[] = {
-		{ SIGN_NAME_DNS, "a.test", "a.test", true },
-		{ SIGN_NAME_DNS, "a.test", "b.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b.a.test", true },
-		{ SIGN_NAME_DNS, ".a.test", "a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "xa.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "*.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "B.a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b..a.test", false },
-		{ SIGN_NAME_DNS, ".a.test", "b.a.test.", false },
-		{ SIGN_NAME_DNS, ".a.test", "b/c.a.test", false },
-		{ SIGN_NAME_DNS, "*.a.test", "*.a.test", true },
-		{ SIGN_NAME_DNS, "*.a.test", "*.b.a.test", true },
-		{ SIGN_NAME_DNS, "*.a.test", "*.xa.test", false },
-		{ SIGN_NAME_DNS, "*.a.test", "b.a.test", false },
-		{ SIGN_NAME_DNS, "*.a.test", "b.*.a.test", false },
-		{ SIGN_NAME_DNS, ".", "x.y", true },
-		{ SIGN_NAME_EMAIL, "@a.test", "u@a.test", true },
-		{ SIGN_NAME_EMAIL, "@a.test", "u@b.a.test", false },
-		{ SIGN_NAME_EMAIL, "@.a.test", "u@b.a.test", true },
-		{ SIGN_NAME_EMAIL, "@a.test", "u@x@a.test", false },
-		{ SIGN_NAME_EMAIL, "@a.test", "@a.test", false },
-		{ SIGN_NAME_EMAIL, "u@a.test", "u@a.test", true },
-		{ SIGN_NAME_UPN, "u@a.test", "v@a.test", false },
-		{ SIGN_NAME_URI, "spiffe://d/*", "spiffe://d/x", true },
-		{ SIGN_NAME_URI, "spiffe://d/*", "spiffe://d/x/y", false },
-		{ SIGN_NAME_URI, "spiffe://d/**", "spiffe://d/x/y", true },
-		{ SIGN_NAME_URI, "http://*.t/", "http://u@e.t/", false },
-		{ SIGN_NAME_URI, "http://*", "http://a b", false },
-		{ SIGN_NAME_TEXT, "a*b*c", "axxbxxbc", true },
-		{ SIGN_NAME_TEXT, "a*b*c", "axxbxxb", false },
-		{ SIGN_NAME_TEXT, "*", "a\x01", false },
-		{ SIGN_NAME_TEXT, "*", "", false },
+		{ SIGN_NAME_DNS, true, "a.test", "a.test" },
+		{ SIGN_NAME_DNS, false, "a.test", "b.a.test" },
+		{ SIGN_NAME_DNS, false, "a.test", "*.a.test" },
+		{ SIGN_NAME_DNS, false, "a.test", "A.test" },
+		{ SIGN_NAME_DNS, true, "*.a.test", "b.a.test" },
+		{ SIGN_NAME_DNS, true, "*.a.test", "*.a.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", "a.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", "c.b.a.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", "*.b.a.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", "b.xa.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", ".a.test" },
+		{ SIGN_NAME_DNS, false, "*.a.test", "b.*.a.test" },
+		{ SIGN_NAME_DNS, true, "**.a.test", "b.a.test" },
+		{ SIGN_NAME_DNS, true, "**.a.test", "c.b.a.test" },
+		{ SIGN_NAME_DNS, true, "**.a.test", "*.a.test" },
+		{ SIGN_NAME_DNS, true, "**.a.test", "*.b.a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "xa.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "B.a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "b..a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "b.a.test." },
+		{ SIGN_NAME_DNS, false, "**.a.test", "b/c.a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "*a.a.test" },
+		{ SIGN_NAME_DNS, false, "**.a.test", "*.*.a.test" },
+		{ SIGN_NAME_DNS, true, "**", "x.y" },
+		{ SIGN_NAME_DNS, true, "**", "localhost" },
+		{ SIGN_NAME_DNS, true, "**", "*.y" },
+		{ SIGN_NAME_DNS, false, "**", "*" },
+		{ SIGN_NAME_DNS, false, "**", "" },
+		{ SIGN_NAME_DNS, false, "**", "a b" },
+		{ SIGN_NAME_EMAIL, true, "@a.test", "u@a.test" },
+		{ SIGN_NAME_EMAIL, false, "@a.test", "u@b.a.test" },
+		{ SIGN_NAME_EMAIL, true, "@.a.test", "u@b.a.test" },
+		{ SIGN_NAME_EMAIL, false, "@a.test", "u@x@a.test" },
+		{ SIGN_NAME_EMAIL, false, "@a.test", "@a.test" },
+		{ SIGN_NAME_EMAIL, true, "u@a.test", "u@a.test" },
+		{ SIGN_NAME_UPN, false, "u@a.test", "v@a.test" },
+		{ SIGN_NAME_URI, true, "spiffe://d/*", "spiffe://d/x" },
+		{ SIGN_NAME_URI, false, "spiffe://d/*", "spiffe://d/x/y" },
+		{ SIGN_NAME_URI, true, "spiffe://d/**", "spiffe://d/x/y" },
+		{ SIGN_NAME_URI, false, "http://*.t/", "http://u@e.t/" },
+		{ SIGN_NAME_URI, false, "http://*", "http://a b" },
+		{ SIGN_NAME_TEXT, true, "a*b*c", "axxbxxbc" },
+		{ SIGN_NAME_TEXT, false, "a*b*c", "axxbxxb" },
+		{ SIGN_NAME_TEXT, false, "*", "a\x01" },
+		{ SIGN_NAME_TEXT, false, "*", "" },
 	};
 	static const uint8_t ip4[] = { 10, 1, 127, 9 };
 	static const uint8_t ip6[16] = { 0x20, 1, 0xd, 0xb8 };
@@ -80,7 +94,7 @@ test_names(void **state)
 			fail_msg("%s %s", v[i].pattern, v[i].name);
 	}
 	assert_false(sign_names_match(
-	    SIGN_NAME_DNS, ".a.test", span_of("e.test\0.a.test", 14)));
+	    SIGN_NAME_DNS, "**.a.test", span_of("e.test\0.a.test", 14)));
 	assert_true(
 	    sign_names_match(SIGN_NAME_IP, "10.1.64.0/18", span_of(ip4, 4)));
 	assert_false(
@@ -102,6 +116,13 @@ test_patterns(void **state)
 		{ SIGN_NAME_DNS, "" },
 		{ SIGN_NAME_DNS, "a..b" },
 		{ SIGN_NAME_DNS, "*" },
+		{ SIGN_NAME_DNS, "." },
+		{ SIGN_NAME_DNS, ".a.test" },
+		{ SIGN_NAME_DNS, "*." },
+		{ SIGN_NAME_DNS, "**." },
+		{ SIGN_NAME_DNS, "***.a.test" },
+		{ SIGN_NAME_DNS, "*.*.a.test" },
+		{ SIGN_NAME_DNS, "b*.a.test" },
 		{ SIGN_NAME_DNS, "a.*.b" },
 		{ SIGN_NAME_DNS, "A.test" },
 		{ SIGN_NAME_IP, "10.0.0.0/33" },
@@ -178,7 +199,7 @@ load(const char *head, const char *classes, struct sign_policy **p,
 	"  key-usage: [digitalSignature, absent]\n"                            \
 	"  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"         \
 	"    authorityKeyIdentifier, 1.2.3.4=0500]\n"                          \
-	"  max-validity: 2d\n  san: {dns: [.good.test]}\n" more
+	"  max-validity: 2d\n  san: {dns: [\"**.good.test\"]}\n" more
 
 static void
 test_load_errors(void **state)
@@ -223,13 +244,13 @@ static int
 check(const struct sign_policy *p, const struct fixture_tbs *t,
     struct sign_request *req, struct err *e)
 {
-	struct sign_when when = { .slot = SLOT, .now = clock_now() };
+	struct sign_asker asker = { SIGN_ROLE_ENROLL, SLOT, clock_now() };
 	struct sign_verdict v;
 
 	req->kind = SIGN_CERT;
 	req->key = "ca";
 	req->tbs = fixture_tbs(&fx, t);
-	return sign_policy_check(p, fx.a, SIGN_ROLE_ENROLL, req, &when, &v, e);
+	return sign_policy_check(p, fx.a, &asker, req, &v, e);
 }
 
 static void
@@ -260,7 +281,7 @@ test_rules(void **state)
 		"classes:\n- {name: c, key: ca, caller: enroll,\n"
 		"  kind: certificate, eku: [serverAuth],\n"
 		"  key-usage: [digitalSignature], max-validity: 1d,\n"
-		"  san: {dns: [.good.test]}, extensions: [keyUsage,\n"
+		"  san: {dns: [\"**.good.test\"]}, extensions: [keyUsage,\n"
 		"  extendedKeyUsage, subjectAltName,\n"
 		"  authorityKeyIdentifier, 1.2.3.4=0101ff]}\n",
 		&p, &e),
@@ -268,6 +289,41 @@ test_rules(void **state)
 	t.spki = span_of(NULL, 0);
 	assert_int_equal(check(p, &t, &req, &e), -1);
 	assert_non_null(strstr(e.text, "1.2.3.4 has another value"));
+	sign_policy_free(p);
+}
+
+static void
+test_wildcard(void **state)
+{
+	struct sign_policy *p;
+	struct sign_request req = { .request_id = "r" };
+	struct fixture_tbs t = { .slot = SLOT, .dns = "*.good.test" };
+	struct err e;
+
+	(void)state;
+	assert_int_equal(load(HEAD, CLASS(""), &p, &e), 0);
+	assert_int_equal(check(p, &t, &req, &e), -1);
+	assert_non_null(strstr(e.text, "san: name 1 is a wildcard"));
+	sign_policy_free(p);
+	assert_int_equal(load(HEAD, CLASS("    wildcard: true\n"), &p, &e), -1);
+	assert_int_equal(
+	    load(HEAD, CLASS("  san: {dns: [\"*.good.test\"]}\n"), &p, &e),
+	    -1); /* there already */
+	assert_int_equal(
+	    load(HEAD,
+		"classes:\n- {name: c, key: ca, caller: enroll,\n"
+		"  kind: certificate, eku: [serverAuth],\n"
+		"  key-usage: [digitalSignature], max-validity: 1d,\n"
+		"  extensions: [extendedKeyUsage, keyUsage,\n"
+		"  subjectAltName, authorityKeyIdentifier],\n"
+		"  san: {dns: [\"*.good.test\"],\n"
+		"    wildcard: true}}\n",
+		&p, &e),
+	    0);
+	assert_int_equal(check(p, &t, &req, &e), 0);
+	t.dns = "*.b.good.test";
+	assert_int_equal(check(p, &t, &req, &e), -1);
+	assert_non_null(strstr(e.text, "san: name 1 matches no pattern"));
 	sign_policy_free(p);
 }
 
@@ -363,6 +419,7 @@ main(void)
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_load_errors),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_wildcard),
 		cmocka_unit_test(test_approvals),
 	};
 

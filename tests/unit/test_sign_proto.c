@@ -39,11 +39,10 @@ test_ask(void **state)
 	AUTO(arena_auto) a = arena_new();
 	struct sign_ask got;
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	size_t i;
 
 	(void)state;
-	buf_init(&b, 4096);
 	sign_proto_ask_encode(&b, &full);
 	assert_true(buf_ok(&b));
 	assert_int_equal(sign_proto_ask_parse(a, buf_get(&b), &got, &e), 0);
@@ -87,10 +86,9 @@ round_trip(struct arena *a, enum sign_verb verb, const struct sign_answer *in,
     struct sign_answer *out)
 {
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 	size_t i;
 
-	buf_init(&b, 4096);
 	sign_proto_answer_encode(&b, verb, in);
 	assert_int_equal(
 	    sign_proto_answer_parse(a, buf_get(&b), verb, out, &e), 0);
@@ -150,12 +148,11 @@ fake_signer(void *arg)
 {
 	struct fake *f = arg;
 	struct sign_answer r = { .reply = { .signature = { NULL, 0 } } };
-	AUTO_BUF in, out;
+	AUTO_BUF(in, IPC_MESSAGE_MAX);
+	AUTO_BUF(out, IPC_MESSAGE_MAX);
 	struct err e;
 	int fd, i, c;
 
-	buf_init(&in, IPC_MESSAGE_MAX);
-	buf_init(&out, IPC_MESSAGE_MAX);
 	r.reply.receipt.seq = 5;
 	for (c = 0; c < f->connections; c++) {
 		if (ipc_accept(f->listen_fd, &fd, &e) != 0)
@@ -226,7 +223,7 @@ test_silence(void **state)
 	struct sign_client *c;
 	struct sign_reply r;
 	struct err e;
-	AUTO_BUF in;
+	AUTO_BUF(in, IPC_MESSAGE_MAX);
 	int l, fd;
 
 	(void)state;
@@ -239,7 +236,6 @@ test_silence(void **state)
 	req.slot = 0;
 	assert_int_equal(sign_client_sign(c, a, &req, &r, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAILABLE);
-	buf_init(&in, IPC_MESSAGE_MAX);
 	assert_int_equal(ipc_accept(l, &fd, &e), 0);
 	assert_int_equal(ipc_recv(fd, &in, NULL, 0, &e), 0);
 	assert_int_equal(ipc_recv(fd, &in, NULL, 0, &e), -1);

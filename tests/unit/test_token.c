@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#include "attack/signd_fixture.h"
 #include "hsm/keyfile.h"
 #include "hsm/sign_alg.h"
 #include "hsm/token.h"
+#include "tests/attack/signd_fixture.h"
 
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free);
 

@@ -390,10 +390,9 @@ made(struct arena *a, int version, const char *nb, uint8_t tag,
 	size_t outer, in;
 	struct span tail, out;
 	struct err e;
-	AUTO_BUF b;
+	AUTO_BUF(b, 4096);
 
 	assert_int_equal(hex_decode(a, span_str(tail_hex), &tail, &e), 0);
-	buf_init(&b, 4096);
 	outer = der_begin(&b, DER_SEQUENCE);
 	in = der_begin(&b, DER_CONTEXT_CONSTRUCTED(0));
 	der_int(&b, version);
@@ -418,30 +417,28 @@ test_made(void **state)
 {
 	static const char good[] = "260101000000Z";
 	static const struct {
-		int version;
-		const char *nb;
+		const char *nb, *tail;
+		int version, want;
 		uint8_t tag;
-		const char *tail;
-		int want;
 	} vec[] = {
-		{ 2, good, DER_UTC_TIME, "", 0 },
-		{ 2, "20260101000000Z", DER_GENERALIZED_TIME, "", 0 },
-		{ 0, good, DER_UTC_TIME, "", -1 }, /* DEFAULT written out */
-		{ 3, good, DER_UTC_TIME, "", -1 },
-		{ 2, "2601010000Z", DER_UTC_TIME, "", -1 },
-		{ 2, "260101000000+0000", DER_UTC_TIME, "", -1 },
-		{ 2, "260230000000Z", DER_UTC_TIME, "", -1 },
-		{ 2, "261301000000Z", DER_UTC_TIME, "", -1 },
-		{ 2, "20260101000000.5Z", DER_GENERALIZED_TIME, "", -1 },
-		{ 2, good, DER_UTC_TIME, "810200ff", 0 },  /* issuerUniqueID */
-		{ 2, good, DER_UTC_TIME, "a3023000", -1 }, /* no extensions */
-		{ 2, good, DER_UTC_TIME, "a30b3009300706022a03040130", -1 },
-		{ 2, good, DER_UTC_TIME, "a30c300a300806022a0304023000", 0 },
+		{ good, "", 2, 0, DER_UTC_TIME },
+		{ "20260101000000Z", "", 2, 0, DER_GENERALIZED_TIME },
+		{ good, "", 0, -1, DER_UTC_TIME }, /* DEFAULT written out */
+		{ good, "", 3, -1, DER_UTC_TIME },
+		{ "2601010000Z", "", 2, -1, DER_UTC_TIME },
+		{ "260101000000+0000", "", 2, -1, DER_UTC_TIME },
+		{ "260230000000Z", "", 2, -1, DER_UTC_TIME },
+		{ "261301000000Z", "", 2, -1, DER_UTC_TIME },
+		{ "20260101000000.5Z", "", 2, -1, DER_GENERALIZED_TIME },
+		{ good, "810200ff", 2, 0, DER_UTC_TIME },  /* issuerUniqueID */
+		{ good, "a3023000", 2, -1, DER_UTC_TIME }, /* no extensions */
+		{ good, "a30b3009300706022a03040130", 2, -1, DER_UTC_TIME },
+		{ good, "a30c300a300806022a0304023000", 2, 0, DER_UTC_TIME },
 		/* critical FALSE written out, and a value that is not DER */
-		{ 2, good, DER_UTC_TIME, "a30f300d300b06022a0301010004023000",
-		    -1 },
-		{ 2, good, DER_UTC_TIME, "a30c300a300806022a0304023080", -1 },
-		{ 2, good, DER_UTC_TIME, "0500", -1 },
+		{ good, "a30f300d300b06022a0301010004023000", 2, -1,
+		    DER_UTC_TIME },
+		{ good, "a30c300a300806022a0304023080", 2, -1, DER_UTC_TIME },
+		{ good, "0500", 2, -1, DER_UTC_TIME },
 	};
 	AUTO(arena_auto) a = arena_new();
 	struct tosign_cert c;

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Makes the corpora of fuzz_csr, fuzz_jws and fuzz_profile again, below the
+# directory named on the command line.  Keys are new each time, so the files
+# differ from the committed ones; only their kinds matter.
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+out=${1:?usage: make-corpus.sh directory}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir -p "$out/csr" "$out/jws" "$out/profile"
+
+# csr NAME ALGORITHM SUBJECT [EXTENSION...]
+csr() {
+	name=$1 alg=$2 subject=$3
+	shift 3
+	set -- "$@" x
+	exts=
+	while [ "$1" != x ]; do
+		exts="$exts -addext $1"
+		shift
+	done
+	# shellcheck disable=SC2086 # options are words
+	openssl genpkey -quiet -algorithm $alg -out "$tmp/key" 2>/dev/null ||
+		openssl genpkey -algorithm $alg -out "$tmp/key" 2>/dev/null
+	# shellcheck disable=SC2086
+	openssl req -new -key "$tmp/key" -subj "$subject" $exts \
+		-outform DER -out "$out/csr/$name"
+}
+p256='EC -pkeyopt ec_paramgen_curve:P-256'
+csr p256 "$p256" / subjectAltName=DNS:a.test
+csr p384 'EC -pkeyopt ec_paramgen_curve:P-384' /CN=a.test
+csr rsa 'RSA -pkeyopt rsa_keygen_bits:2048' /C=DE/O=Test/CN=a.test \
+	subjectAltName=DNS:a.test,DNS:*.b.test
+csr ed25519 ED25519 /serialNumber=1 subjectAltName=IP:10.0.0.1,IP:::1
+csr many "$p256" '/CN=a\,b/OU=c' \
+	subjectAltName=email:a@b.test,URI:https://a.test/x,DNS:xn--bcher-kva.test \
+	tlsfeature=status_request basicConstraints=critical,CA:TRUE
+csr upn "$p256" / 'subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:a@b'
+csr other "$p256" / 'subjectAltName=otherName:1.2.3;UTF8:a,RID:1.2.3'
+csr k256 'EC -pkeyopt ec_paramgen_curve:secp256k1' /CN=a
+openssl req -inform DER -in "$out/csr/p256" -out "$out/csr/pem"
+
+b64url() {
+	printf %s "$1" | openssl base64 -A | tr +/ -_ | tr -d =
+}
+# jws NAME HEADER PAYLOAD [MORE]
+jws() {
+	printf '{"protected":"%s","payload":"%s","signature":"%s"%s}' \
+		"$(b64url "$2")" "$(b64url "$3")" "$(b64url \
+		0123456789012345678901234567890123456789012345678901234567890123)" \
+		"${4-}" >"$out/jws/$1"
+}
+rest='"nonce":"AAAA","url":"https://ca.test/acme/new-order"'
+x=f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU
+y=x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0
+n=$(openssl rand 255 | openssl base64 -A | tr +/ -_ | tr -d =)
+jws kid "{\"alg\":\"ES256\",\"kid\":\"https://ca.test/acme/account/1\",$rest}" ''
+jws ec "{\"alg\":\"ES256\",\"jwk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"$x\",\"y\":\"$y\"},$rest}" \
+	'{"termsOfServiceAgreed":true,"contact":["mailto:a@b.test"]}'
+jws okp "{\"alg\":\"EdDSA\",\"jwk\":{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"},$rest}" '{}'
+jws rsa "{\"alg\":\"RS256\",\"jwk\":{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"wf$n\"},$rest}" '{}'
+jws hs256 "{\"alg\":\"HS256\",\"kid\":\"1\",$rest}" '{}'
+jws b64 "{\"alg\":\"ES256\",\"b64\":false,\"crit\":[\"b64\"],\"kid\":\"1\",$rest}" '{}'
+jws general "{\"alg\":\"ES256\",\"kid\":\"1\",$rest}" '{}' ',"signatures":[],"header":{}'
+
+cp "$top"/policies/*.yaml "$out/profile/"
+rm -f "$out/profile/keys.yaml"
+cat >"$out/profile/every-key" <<'YAML'
+name: every-key
+description: all keys of the format
+issuers: [tls, users]
+allow:
+- {protocols: [acme], principals: ["acme:*"]}
+subject:
+  fixed: [{type: O, value: Test}]
+  allowed: [{type: CN, pattern: "a*", from-san: true, required: true, max: 2}]
+san:
+  required: true
+  max: 9
+  dns: {patterns: ["**"], max: 3, wildcard: true}
+  ip: {ranges: ["::/0"], max: 3}
+  email: {patterns: ["*"], max: 3}
+  uri: {patterns: ["*"], max: 3}
+  upn: {patterns: ["*"], max: 3}
+keys: {rsa: {min: 2048, max: 4096}, ec: [P-256, P-521], ed25519: true}
+validity: {default: 90s, max: 10y, backdate: 1h}
+key-usage: [keyCertSign, cRLSign]
+key-usage-rsa: [keyCertSign]
+extended-key-usage: [serverAuth, 1.2.3]
+policies: [{oid: 1.2.3, cps: "http://a/", notice: text}]
+tls-feature: always
+basic-constraints: {ca: true, path-length: -1}
+name-constraints:
+  permitted: {dns: [test], email: [test], ip: [10.0.0.0/8]}
+  excluded: {dns: [a.test]}
+ocsp-nocheck: false
+crl-distribution-points: true
+authority-info-access: true
+approval: true
+YAML

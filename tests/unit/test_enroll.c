@@ -1,0 +1,521 @@
+/* The pipeline on real parts: PostgreSQL, signd and a SoftHSM token. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <openssl/x509v3.h>
+
+#include "attack/signd_fixture.h"
+#include "base/clock.h"
+#include "ca/enroll.h"
+#include "ca/reconcile.h"
+#include "ca/revoke.h"
+#include "db/db.h"
+#include "db/store_cert.h"
+#include "db/writer.h"
+#include "hsm/sign_client.h"
+#include "tests/db/pg.h"
+#include "tests/unit/tbs_maker.h"
+
+#define THREADS 16
+
+static const char classes[] =
+    "classes:\n- name: server\n  key: ca\n  caller: enroll\n"
+    "  kind: certificate\n  eku: [serverAuth]\n"
+    "  key-usage: [digitalSignature]\n"
+    "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
+    "    authorityKeyIdentifier, subjectKeyIdentifier]\n"
+    "  san: {dns: [\"**.good.test\"]}\n  max-validity: 30d\n  backdate: 1h\n";
+
+static const char profile[] =
+    "name: %s\nissuers: [ca]\nallow:\n- protocols: [acme, cli]\n"
+    "san:\n  required: true\n  dns: {patterns: [\"**.test\"]}\n"
+    "keys: {ec: [P-256]}\n"
+    "validity: {default: 1d, max: 10d, backdate: 5m}\n"
+    "key-usage: [digitalSignature]\nextended-key-usage: [serverAuth]\n"
+    "approval: %s\n";
+
+static struct fixture fx;
+static struct pg *pg;
+static struct issuer_set *issuers;
+static struct profile_set *profiles;
+static struct writer *writer;
+static struct ctx ctx;
+static struct span spki;
+
+static void
+ctx_open(struct ctx *c, int timeout_ms)
+{
+	*c = (struct ctx){ .arena = arena_new(),
+		.writer = writer,
+		.issuers = issuers,
+		.profiles = profiles,
+		.verify_leaves = true,
+		.request_id = "test" };
+	c->db = db_new(pg_conninfo(pg, "chancery_enroll"), "test");
+	c->signer = sign_client_new(fx.run, "enroll", timeout_ms);
+}
+
+static void
+ctx_close(struct ctx *c)
+{
+	db_free(c->db);
+	sign_client_free(c->signer);
+	arena_free(c->arena);
+}
+
+static void
+load_issuer(void)
+{
+	struct settings_issuer ca = {
+		.name = "ca", .certificate = fx.ca, .chain = fx.ca
+	};
+	struct settings s = { .issuers = &ca, .issuers_count = 1 };
+	struct db *oper = db_new(pg_conninfo(pg, "chancery_oper"), "test");
+	struct err e;
+
+	if (issuer_set_load(&s, &issuers, &e) == -1 ||
+	    issuer_set_register(issuers, oper, &e) == -1)
+		fail_msg("%s", e.text);
+	db_free(oper);
+}
+
+static void
+load_profiles(void)
+{
+	const char *dir = arena_printf(fx.a, "%s/policies", fx.dir);
+	const struct profile *p;
+	struct err e;
+	size_t i;
+
+	assert_int_equal(mkdir(dir, 0700), 0);
+	(void)fixture_write(&fx, "policies/p.yaml",
+	    span_str(arena_printf(fx.a, profile, "p", "false")));
+	(void)fixture_write(&fx, "policies/held.yaml",
+	    span_str(arena_printf(fx.a, profile, "held", "true")));
+	if (profile_set_load(dir, &profiles, &e) == -1)
+		fail_msg("%s", e.text);
+	for (i = 0; i < profile_count(profiles); i++) {
+		p = profile_at(profiles, i);
+		if (store_profile_put(writer, p->hash, p->name, p->text, &e) ==
+		    -1)
+			fail_msg("%s", e.text);
+	}
+}
+
+static int
+setup(void **state)
+{
+	EVP_PKEY *key;
+	struct err e;
+
+	(void)state;
+	fixture_token(&fx);
+	fixture_ca(&fx, classes);
+	fixture_start(&fx, 1);
+	pg = pg_new();
+	assert_int_equal(writer_new(pg_conninfo(pg, "chancery_enroll"),
+			     "enroll", "test", &writer, &e),
+	    0);
+	load_issuer();
+	load_profiles();
+	key = maker_key("P-256");
+	spki = maker_spki(fx.a, key);
+	EVP_PKEY_free(key);
+	ctx_open(&ctx, 5000);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	clock_set_fake(-1);
+	ctx_close(&ctx);
+	writer_free(writer);
+	issuer_set_free(issuers);
+	profile_set_free(profiles);
+	pg_free(pg);
+	fixture_clear(&fx);
+	return 0;
+}
+
+/* A request of "oper:alice" for a name; 'raw' stands for its bytes. */
+struct ask {
+	struct request req;
+	struct request_san san;
+};
+
+static const struct request *
+ask(struct ask *q, const char *txn, const char *raw, const char *name)
+{
+	struct err e;
+
+	*q = (struct ask){
+		.req = { .protocol = "cli",
+		    .txn = txn,
+		    .profile = "p",
+		    .evidence = { .kind = EVIDENCE_OPERATOR, .name = "alice" } }
+	};
+	assert_int_equal(request_san_parse(fx.a, name, &q->san, &e), 0);
+	q->req.want.raw = span_str(raw);
+	q->req.want.spki = spki;
+	q->req.want.sans = &q->san;
+	q->req.want.n_sans = 1;
+	return &q->req;
+}
+
+static void
+submit(const struct request *req, struct enroll_result *res)
+{
+	struct err e;
+
+	if (enroll_submit(&ctx, req, res, &e) == -1)
+		fail_msg("%s: %s", req->txn, e.text);
+}
+
+static void
+fails(const struct request *req, enum err_kind kind)
+{
+	struct enroll_result res;
+	struct err e;
+
+	if (enroll_submit(&ctx, req, &res, &e) == 0)
+		fail_msg("%s: no failure", req->txn);
+	if (e.kind != kind)
+		fail_msg("%s: %s: %s", req->txn, err_kind_name(e.kind), e.text);
+}
+
+static void
+issues(void **state)
+{
+	struct enroll_result one, two;
+	const unsigned char *p;
+	struct err e;
+	struct ask q;
+	X509 *x;
+
+	(void)state;
+	submit(ask(&q, "1", "bytes", "a.good.test"), &one);
+	assert_int_equal(one.status, ENROLL_ISSUED);
+	assert_string_equal(one.issuer->name, "ca");
+	p = one.cert.p;
+	x = d2i_X509(NULL, &p, (long)one.cert.n);
+	assert_non_null(x);
+	assert_int_equal(X509_verify(x, one.issuer->key.key), 1);
+	assert_int_equal(X509_check_host(x, "a.good.test", 0, 0, NULL), 1);
+	X509_free(x);
+	/* again: the same; polled: the same; other bytes: a conflict */
+	submit(&q.req, &two);
+	assert_true(span_eq(one.cert, two.cert));
+	assert_int_equal(one.cert_id, two.cert_id);
+	assert_int_equal(enroll_poll(&ctx, "cli", "1", &two, &e), 0);
+	assert_true(span_eq(one.cert, two.cert));
+	assert_int_equal(enroll_poll(&ctx, "cli", "none", &two, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	fails(ask(&q, "1", "other", "a.good.test"), ERR_CONFLICT);
+	/* another transaction: another certificate */
+	submit(ask(&q, "2", "bytes", "a.good.test"), &two);
+	assert_false(span_eq(one.serial, two.serial));
+}
+
+static void
+refusals_are_not_remembered(void **state)
+{
+	struct enroll_result res;
+	struct ask q;
+
+	(void)state;
+	fails(ask(&q, "r1", "bytes", "a.example"), ERR_REFUSED);
+	(void)ask(&q, "r1", "bytes", "a.good.test");
+	q.req.profile = "nothing";
+	fails(&q.req, ERR_REFUSED);
+	q.req.profile = "p";
+	q.req.evidence.name = "";
+	fails(&q.req, ERR_UNAUTHENTICATED);
+	submit(ask(&q, "r1", "bytes", "a.good.test"), &res);
+	/* a refusal now does not undo what was issued */
+	(void)ask(&q, "r1", "bytes", "a.example");
+	submit(&q.req, &res);
+	/* the profile allows it, signd's class does not */
+	fails(ask(&q, "r2", "bytes", "a.bad.test"), ERR_REFUSED);
+}
+
+struct racer {
+	pthread_t thread;
+	int64_t cert_id;
+	char text[ERR_TEXT_MAX];
+};
+
+static void *
+race(void *arg)
+{
+	const struct timespec pause = { 0, 50 * 1000 * 1000 };
+	struct request_san san = { .type = TOSIGN_GN_DNS,
+		.text = "race.good.test" };
+	struct request req = { .protocol = "cli",
+		.txn = "race",
+		.profile = "p",
+		.evidence = { .kind = EVIDENCE_OPERATOR, .name = "alice" },
+		.want = { .sans = &san, .n_sans = 1 } };
+	struct racer *r = arg;
+	struct enroll_result res;
+	struct ctx own;
+	struct err e;
+	int tries;
+
+	req.want.raw = span_str("bytes");
+	req.want.spki = spki;
+	ctx_open(&own, 5000);
+	for (tries = 0; tries < 100; tries++) {
+		if (enroll_submit(&own, &req, &res, &e) == 0) {
+			r->cert_id = res.cert_id;
+			break;
+		}
+		(void)snprintf(r->text, sizeof(r->text), "%s", e.text);
+		if (e.kind != ERR_UNAVAILABLE)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	ctx_close(&own);
+	return NULL;
+}
+
+static void
+one_transaction_one_certificate(void **state)
+{
+	struct racer racers[THREADS] = { 0 };
+	int i;
+
+	(void)state;
+	for (i = 0; i < THREADS; i++)
+		assert_int_equal(
+		    pthread_create(&racers[i].thread, NULL, race, &racers[i]),
+		    0);
+	for (i = 0; i < THREADS; i++)
+		(void)pthread_join(racers[i].thread, NULL);
+	for (i = 0; i < THREADS; i++) {
+		if (racers[i].cert_id == 0)
+			fail_msg("%d: %s", i, racers[i].text);
+		assert_int_equal(racers[i].cert_id, racers[0].cert_id);
+	}
+}
+
+/* Sends a signal to signd's slot processes. */
+static void
+signal_slots(int sig)
+{
+	char path[64], text[256] = "";
+	char *p = text, *end;
+	long pid;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children",
+	    (int)fx.signd, (int)fx.signd);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	(void)fclose(f);
+	while ((pid = strtol(p, &end, 10)) > 0) {
+		assert_int_equal(kill((pid_t)pid, sig), 0);
+		p = end;
+	}
+}
+
+static void
+signer_hangs(void **state)
+{
+	size_t issued = 0, voided = 0;
+	struct enroll_result res;
+	struct ctx impatient;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	ctx_open(&impatient, 300);
+	signal_slots(SIGSTOP);
+	assert_int_equal(enroll_submit(&impatient,
+			     ask(&q, "h1", "bytes", "a.good.test"), &res, &e),
+	    -1);
+	signal_slots(SIGCONT);
+	ctx_close(&impatient);
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
+	/* the intent is open: nobody else may try yet */
+	fails(&q.req, ERR_UNAVAILABLE);
+	assert_int_equal(enroll_poll(&ctx, "cli", "h1", &res, &e), -1);
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
+	assert_int_equal(reconcile_all(&ctx, 10, &issued, &voided, &e), 0);
+	assert_int_equal(issued + voided, 0);
+	clock_set_fake(clock_now() + RECONCILE_AGE_S + 2);
+	if (reconcile_all(&ctx, 10, &issued, &voided, &e) == -1)
+		fail_msg("%s", e.text);
+	/* "h1", and "r2" that signd refused */
+	assert_int_equal(issued + voided, 2);
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_ISSUED);
+	clock_set_fake(-1);
+}
+
+static void
+signer_down(void **state)
+{
+	static const char *const txns[] = { "d1", "d2", "d3" };
+	struct enroll_result res;
+	struct err e;
+	struct ask q;
+	size_t i;
+
+	(void)state;
+	fixture_stop(&fx);
+	/* a connection of each slot looks alive until it is used */
+	for (i = 0; i < 3; i++)
+		fails(
+		    ask(&q, txns[i], "bytes", "a.good.test"), ERR_UNAVAILABLE);
+	/* then nothing is begun */
+	assert_int_equal(enroll_poll(&ctx, "cli", "d3", &res, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	fixture_start(&fx, 2);
+	submit(&q.req, &res);
+	clock_set_fake(clock_now() + RECONCILE_AGE_S + 2);
+	for (i = 0; i < 2; i++) {
+		submit(ask(&q, txns[i], "bytes", "a.good.test"), &res);
+		assert_int_equal(res.status, ENROLL_ISSUED);
+	}
+	clock_set_fake(-1);
+}
+
+static void
+database_down(void **state)
+{
+	struct enroll_result res;
+	struct err e;
+	struct ask q;
+	int tries;
+
+	(void)state;
+	pg_stop(pg, true);
+	fails(ask(&q, "b1", "bytes", "a.good.test"), ERR_UNAVAILABLE);
+	pg_start(pg);
+	for (tries = 0; tries < 100; tries++) {
+		if (enroll_submit(&ctx, &q.req, &res, &e) == 0)
+			return;
+		assert_int_equal(e.kind, ERR_UNAVAILABLE);
+		(void)usleep(100000);
+	}
+	fail_msg("%s", e.text);
+}
+
+static void
+approval(void **state)
+{
+	struct enroll_result res;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	(void)ask(&q, "a1", "bytes", "a.good.test");
+	q.req.profile = "held";
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_PENDING);
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_PENDING);
+	assert_int_equal(enroll_poll(&ctx, "cli", "a1", &res, &e), 0);
+	assert_int_equal(res.status, ENROLL_PENDING);
+	q.req.want.raw = span_str("other");
+	fails(&q.req, ERR_CONFLICT);
+	assert_int_equal(enroll_confirm(&ctx, "cli", "a1", true, &e), -1);
+	assert_int_equal(e.kind, ERR_CONFLICT);
+}
+
+static int
+do_revoke(const struct enroll_result *res, const char *account, int reason,
+    struct err *e)
+{
+	const struct request_evidence ev = {
+		.kind = account == NULL ? EVIDENCE_OPERATOR : EVIDENCE_ACME,
+		.name = account == NULL ? "alice" : account
+	};
+	const struct revoke_request r = { .evidence = &ev,
+		.protocol = account == NULL ? "cli" : "acme",
+		.issuer = res->issuer,
+		.serial = res->serial,
+		.reason = reason };
+
+	return revoke_submit(&ctx, &r, e);
+}
+
+static void
+revocation(void **state)
+{
+	struct enroll_result res, unknown;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	submit(ask(&q, "v1", "bytes", "a.good.test"), &res);
+	assert_int_equal(do_revoke(&res, "stranger", 1, &e), -1);
+	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
+	assert_int_equal(do_revoke(&res, NULL, 7, &e), -1);
+	assert_int_equal(e.kind, ERR_MALFORMED);
+	unknown = res;
+	unknown.serial = span_of("\x40\x01\x02\x03\x04\x05\x06\x07\x08", 9);
+	assert_int_equal(do_revoke(&unknown, NULL, 1, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+	if (do_revoke(&res, NULL, 1, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(do_revoke(&res, NULL, 1, &e), -1);
+	assert_int_equal(e.kind, ERR_CONFLICT);
+}
+
+static void
+confirmation(void **state)
+{
+	struct enroll_result res;
+	struct store_cert row;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	submit(ask(&q, "c1", "bytes", "a.good.test"), &res);
+	assert_int_equal(enroll_confirm(&ctx, "cli", "c1", true, &e), 0);
+	assert_int_equal(
+	    store_cert_get(ctx.db, ctx.arena, res.cert_id, &row, &e), 0);
+	assert_false(row.revoked);
+	assert_int_equal(enroll_confirm(&ctx, "cli", "c1", false, &e), 0);
+	assert_int_equal(
+	    store_cert_get(ctx.db, ctx.arena, res.cert_id, &row, &e), 0);
+	assert_true(row.revoked);
+	assert_int_equal(row.reason, 5);
+	assert_int_equal(enroll_confirm(&ctx, "cli", "c1", false, &e), 0);
+	assert_int_equal(enroll_confirm(&ctx, "cli", "none", true, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(issues),
+		cmocka_unit_test(refusals_are_not_remembered),
+		cmocka_unit_test(one_transaction_one_certificate),
+		cmocka_unit_test(signer_hangs),
+		cmocka_unit_test(signer_down),
+		cmocka_unit_test(database_down),
+		cmocka_unit_test(approval),
+		cmocka_unit_test(revocation),
+		cmocka_unit_test(confirmation),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
