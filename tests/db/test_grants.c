@@ -335,6 +335,34 @@ test_sqlstate(void **state)
 	assert_int_equal(db_sqlstate_kind("42601"), ERR_INTERNAL);
 }
 
+/* Several hosts: the first that answers and takes writes is used. */
+static void
+test_multi_host(void **state)
+{
+	char conninfo[512];
+	struct db *db;
+	struct err e;
+
+	(void)state;
+	(void)snprintf(conninfo, sizeof(conninfo),
+	    "host=/nonexistent,%s dbname=" EMBEDDED_DBNAME
+	    " user=chancery_oper",
+	    pg_dir(pg));
+	db = db_new(conninfo, "test");
+	if (db_ready(db, &e) == -1)
+		fail_msg("%s", e.text);
+	db_free(db);
+	/* the only host that answers must be a standby: there is none */
+	(void)snprintf(conninfo, sizeof(conninfo),
+	    "host=%s dbname=" EMBEDDED_DBNAME " user=chancery_oper"
+	    " target_session_attrs=standby",
+	    pg_dir(pg));
+	db = db_new(conninfo, "test");
+	assert_int_equal(db_ready(db, &e), -1);
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
+	db_free(db);
+}
+
 int
 main(void)
 {
@@ -344,6 +372,7 @@ main(void)
 		cmocka_unit_test(test_migrate),
 		cmocka_unit_test(test_embedded),
 		cmocka_unit_test(test_sqlstate),
+		cmocka_unit_test(test_multi_host),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

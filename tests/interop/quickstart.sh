@@ -4,11 +4,6 @@
 set -u
 . "${top_srcdir:-.}/tests/interop/lib.sh"
 
-quickstart()
-{
-	"$top_srcdir/quickstart" --programs "$top_builddir" "$@"
-}
-
 start
 try "quickstart enrolls by itself with a stock client" quickstart \
 	--state "$state" --detach

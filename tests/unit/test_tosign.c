@@ -263,6 +263,39 @@ test_truncation(void **state)
 	assert_int_equal(e.kind, ERR_MALFORMED);
 }
 
+/* Reading again is lenient, but sees what parsing saw and stays inside. */
+static void
+test_read_again(void **state)
+{
+	AUTO(arena_auto) a = arena_new();
+	struct span tbs = tbs_of(a);
+	uint8_t *bytes = arena_memdup(a, tbs.p, tbs.n);
+	struct tosign_cert c, again;
+	size_t i, accepted = 0;
+	struct err e;
+
+	(void)state;
+	for (i = 0; i < tbs.n; i++) {
+		assert_int_equal(
+		    tosign_cert_read(a, span_of(tbs.p, i), &again, &e), -1);
+		bytes[i] ^= 0x81;
+		tbs = span_of(bytes, tbs.n);
+		if (tosign_cert_parse(a, tbs, &c, &e) == 0) {
+			accepted++;
+			assert_int_equal(
+			    tosign_cert_read(a, tbs, &again, &e), 0);
+			assert_true(span_eq(c.serial, again.serial));
+			assert_true(span_eq(c.spki, again.spki));
+			assert_int_equal(c.not_after, again.not_after);
+			assert_int_equal(c.n_exts, again.n_exts);
+		} else if (tosign_cert_read(a, tbs, &again, &e) == -1) {
+			assert_int_equal(e.kind, ERR_MALFORMED);
+		}
+		bytes[i] ^= 0x81;
+	}
+	assert_true(accepted > 0);
+}
+
 static int
 parse_hex(const char *hex, int what)
 {
@@ -432,6 +465,7 @@ main(void)
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_extensions),
 		cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_read_again),
 		cmocka_unit_test(test_not_der),
 		cmocka_unit_test(test_made),
 	};
