@@ -37,8 +37,8 @@ struct stat_line {
 static int
 read_stat(pid_t pid, struct stat_line *out)
 {
-	unsigned long u, s, cu, cs;
 	char path[64], text[1024], *p;
+	int64_t field[18];
 	FILE *f;
 	size_t n;
 
@@ -49,14 +49,16 @@ read_stat(pid_t pid, struct stat_line *out)
 	n = fread(text, 1, sizeof(text) - 1, f);
 	(void)fclose(f);
 	text[n] = '\0';
+	/* ") S ", and from field 4 on there are only numbers */
 	p = strrchr(text, ')');
-	if (p == NULL ||
-	    sscanf(p,
-		") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
-		&out->parent, &u, &s, &cu, &cs) != 5)
+	if (p == NULL || strlen(p) < 4)
 		return -1;
-	out->own = (int64_t)(u + s);
-	out->ended = (int64_t)(cu + cs);
+	p += 3;
+	for (n = 4; n < 18; n++)
+		field[n] = strtoll(p, &p, 10);
+	out->parent = (pid_t)field[4];
+	out->own = field[14] + field[15];
+	out->ended = field[16] + field[17];
 	return 0;
 }
 

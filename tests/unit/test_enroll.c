@@ -16,7 +16,6 @@
 
 #include <openssl/x509v3.h>
 
-#include "attack/signd_fixture.h"
 #include "base/clock.h"
 #include "ca/enroll.h"
 #include "ca/reconcile.h"
@@ -25,6 +24,7 @@
 #include "db/store_cert.h"
 #include "db/writer.h"
 #include "hsm/sign_client.h"
+#include "tests/attack/signd_fixture.h"
 #include "tests/db/pg.h"
 #include "tests/unit/tbs_maker.h"
 

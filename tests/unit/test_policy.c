@@ -137,32 +137,35 @@ judge(const struct ask *q, struct policy_trail *trail, struct policy_plan *plan,
 	return policy_check(fx.a, &in, plan, e);
 }
 
-/* Each ask is judged as it says. */
+/* One ask is judged as it says. */
+static void
+judge_one(const struct ask *q, size_t i)
+{
+	struct policy_plan plan;
+	const char *want;
+	struct err e;
+	int rc = judge(q, NULL, &plan, &e);
+
+	if (rc == 0 && q->rule != NULL)
+		fail_msg("ask %zu is accepted", i);
+	if (rc == 0)
+		return;
+	if (q->rule == NULL)
+		fail_msg("ask %zu: %s", i, e.text);
+	want = arena_printf(fx.a, "profile \"p\", rule %s: ", q->rule);
+	if (strncmp(e.text, want, strlen(want)) != 0 ||
+	    strstr(e.text, q->says) == NULL ||
+	    e.kind != (q->kind == ERR_NONE ? ERR_REFUSED : q->kind))
+		fail_msg("ask %zu: %s, not %s%s", i, e.text, want, q->says);
+}
+
 static void
 judge_all(const struct ask *asks, size_t n)
 {
-	struct policy_plan plan;
-	const struct ask *q;
-	const char *want;
-	struct err e;
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		q = &asks[i];
-		if (judge(q, NULL, &plan, &e) == 0) {
-			if (q->rule != NULL)
-				fail_msg("ask %zu is accepted", i);
-			continue;
-		}
-		if (q->rule == NULL)
-			fail_msg("ask %zu: %s", i, e.text);
-		want = arena_printf(fx.a, "profile \"p\", rule %s: ", q->rule);
-		if (strncmp(e.text, want, strlen(want)) != 0 ||
-		    strstr(e.text, q->says) == NULL ||
-		    e.kind != (q->kind == ERR_NONE ? ERR_REFUSED : q->kind))
-			fail_msg(
-			    "ask %zu: %s, not %s%s", i, e.text, want, q->says);
-	}
+	for (i = 0; i < n; i++)
+		judge_one(&asks[i], i);
 }
 
 static void
