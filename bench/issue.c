@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -65,7 +66,7 @@ struct outcome {
 
 static _Atomic enum phase phase;
 static _Atomic unsigned long next;
-static volatile sig_atomic_t interrupted;
+static _Atomic bool interrupted; /* by a signal or a failure */
 static const struct world *world;
 static struct span *csrs;
 static struct worker workers[WORKERS];
@@ -74,14 +75,16 @@ static void
 on_signal(int sig)
 {
 	(void)sig;
-	interrupted = 1;
+	atomic_store(&interrupted, true);
 }
 
-static void
-die(const char *what, const struct err *e)
+/* Says why and ends the run: threads may still be at work. */
+static int
+fail(const char *what, const struct err *e)
 {
-	(void)fprintf(stderr, "bench: %s: %s\n", what, e->text);
-	exit(1);
+	if (!atomic_exchange(&interrupted, true))
+		(void)fprintf(stderr, "bench: %s: %s\n", what, e->text);
+	return -1;
 }
 
 static void
@@ -97,7 +100,7 @@ note_latency(struct worker *w, int64_t us)
 	w->latency_us[w->n++] = (int32_t)us;
 }
 
-static void
+static int
 read_request(struct worker *w, struct arena *a, struct span der,
     struct request_want *out)
 {
@@ -106,15 +109,16 @@ read_request(struct worker *w, struct arena *a, struct span der,
 	struct err e;
 
 	if (csr_parse(a, der, out, &e) == -1)
-		die("request", &e);
+		return fail("request", &e);
 	if (!timed)
-		return;
+		return 0;
 	w->csr_cpu_us += clock_cpu_us() - cpu;
 	w->csr_wall_us += clock_mono_us() - wall;
+	return 0;
 }
 
 /* As an adapter does: decode, check possession, hand over. */
-static void
+static int
 issue_one(struct worker *w, struct arena *a)
 {
 	unsigned long number = atomic_fetch_add(&next, 1);
@@ -127,11 +131,13 @@ issue_one(struct worker *w, struct arena *a)
 	struct err e;
 
 	engine_begin(world->engine, w->ctx, a, req.txn);
-	read_request(w, a, csrs[number % CSRS], &req.want);
+	if (read_request(w, a, csrs[number % CSRS], &req.want) == -1)
+		return -1;
 	if (enroll_submit(w->ctx, &req, &res, &e) == -1)
-		die("enroll", &e);
+		return fail("enroll", &e);
 	if (atomic_load(&phase) == MEASURE)
 		note_latency(w, clock_mono_us() - wall);
+	return 0;
 }
 
 static void *
@@ -140,26 +146,27 @@ work(void *arg)
 	struct worker *w = arg;
 	struct arena *a = arena_new();
 	enum phase now;
+	int rc = 0;
 
 	w->ctx = engine_ctx_new(world->engine);
-	while ((now = atomic_load(&phase)) != STOP) {
+	while (rc == 0 && (now = atomic_load(&phase)) != STOP) {
 		w->ctx->times = now == STAGES ? &w->times : NULL;
 		arena_reset(a);
-		issue_one(w, a);
+		rc = issue_one(w, a);
 	}
 	engine_ctx_free(w->ctx);
 	arena_free(a);
 	return NULL;
 }
 
-/* Sleeps; a signal ends it early. */
+/* Sleeps; a signal or a failure ends it early. */
 static void
 wait_seconds(int seconds)
 {
 	int64_t until = clock_mono_us() + (int64_t)seconds * 1000000;
 	struct timespec t = { .tv_nsec = 10000000 };
 
-	while (!interrupted && clock_mono_us() < until)
+	while (!atomic_load(&interrupted) && clock_mono_us() < until)
 		(void)nanosleep(&t, NULL);
 }
 
@@ -241,7 +248,7 @@ load(int seconds, struct outcome *o)
 }
 
 /* Before and after the load, because machines change their speed. */
-static void
+static int
 measure(int seconds, struct outcome *o)
 {
 	struct limit before, after;
@@ -249,13 +256,16 @@ measure(int seconds, struct outcome *o)
 
 	if (limit_measure(world->token, &world->key, csrs[0], LIMIT_SECONDS,
 		&before, &e) == -1)
-		die("limit", &e);
+		return fail("limit", &e);
 	load(seconds, o);
+	if (atomic_load(&interrupted))
+		return -1;
 	if (limit_measure(world->token, &world->key, csrs[0], LIMIT_SECONDS,
 		&after, &e) == -1)
-		die("limit", &e);
+		return fail("limit", &e);
 	o->limit.sign_us = (before.sign_us + after.sign_us) / 2;
 	o->limit.verify_us = (before.verify_us + after.verify_us) / 2;
+	return 0;
 }
 
 static void
@@ -327,6 +337,7 @@ main(int argc, char **argv)
 	struct sigaction act = { .sa_handler = on_signal };
 	struct outcome o = { 0 };
 	struct arena *a;
+	int rc;
 
 	if (argc > 2 || seconds < 1 || seconds > 200) {
 		(void)fputs("usage: bench/issue [seconds]\n", stderr);
@@ -338,9 +349,9 @@ main(int argc, char **argv)
 	world = world_new();
 	a = arena_new();
 	csrs = csrs_make(a, CSRS);
-	measure(seconds, &o);
-	if (!interrupted)
+	rc = measure(seconds, &o);
+	if (rc == 0)
 		print_outcome(&o);
 	arena_free(a);
-	return interrupted ? 1 : 0;
+	return rc == 0 ? 0 : 1;
 }

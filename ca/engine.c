@@ -229,11 +229,12 @@ engine_housekeep(struct ctx *ctx, struct err *e)
 	size_t issued = 0, voided = 0, deleted;
 	int rc;
 
+	/* first: nobody's open intent keeps old nonces in the table */
+	if (store_nonce_clean(ctx->db, NONCES_A_TURN, &deleted, e) == -1)
+		return -1;
 	rc = reconcile_all(ctx, INTENTS_A_TURN, &issued, &voided, e);
 	if (issued + voided > 0)
 		log_msg(LOG_INFO, "reconciled",
 		    "%zu intents completed, %zu given up", issued, voided);
-	if (rc == -1)
-		return -1;
-	return store_nonce_clean(ctx->db, NONCES_A_TURN, &deleted, e);
+	return rc;
 }

@@ -269,13 +269,18 @@ run_stages(struct enroll *x, enum enroll_stage until, struct err *e)
 	return 0;
 }
 
-/* What is asked, in full: other bytes under the same txn are a conflict. */
+/*
+ * What is asked, in full, and by whom: other bytes under the same txn, or
+ * somebody else's, are a conflict.
+ */
 static int
 hash_request(
     const struct request *req, uint8_t out[STORE_HASH_SIZE], struct err *e)
 {
 	AUTO_BUF(b, (size_t)256 * 1024);
 
+	buf_u64(&b, (uint64_t)req->evidence.kind);
+	buf_block(&b, span_str(req->evidence.name));
 	buf_block(&b, span_str(req->profile));
 	buf_block(&b, span_str(req->issuer));
 	buf_block(&b, req->want.raw);

@@ -213,6 +213,23 @@ rule_common_name(struct judge *j)
 	return 0;
 }
 
+/*
+ * An attribute that counts as an alternative name is written as that name is:
+ * not in upper case, and without "dns:" before it.
+ */
+static int
+write_as_name(struct judge *j, struct dn_attr *attr)
+{
+	struct request_san san;
+
+	if (!is_from_san(j->profile, attr->type))
+		return 0;
+	if (request_san_parse(j->arena, attr->value, &san, j->err) == -1)
+		return -1;
+	attr->value = san.text;
+	return 0;
+}
+
 static int
 check_attr(struct judge *j, const struct dn_attr *attr, unsigned *seen)
 {
@@ -268,11 +285,15 @@ rule_subject(struct judge *j)
 		out->attrs[out->n++].value = p->fixed[i].value;
 	}
 	for (i = 0; i < asked->n; i++) {
-		if (is_fixed(p, &asked->attrs[i]))
+		struct dn_attr *attr = &out->attrs[out->n];
+
+		*attr = asked->attrs[i];
+		if (is_fixed(p, attr))
 			continue;
-		if (check_attr(j, &asked->attrs[i], seen) == -1)
+		if (write_as_name(j, attr) == -1 ||
+		    check_attr(j, attr, seen) == -1)
 			return -1;
-		out->attrs[out->n++] = asked->attrs[i];
+		out->n++;
 	}
 	for (i = 0; i < p->n_attrs; i++) {
 		if (p->attrs[i].required && seen[i] == 0)

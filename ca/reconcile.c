@@ -57,16 +57,24 @@ reconcile_all(
 {
 	struct store_open_intents open;
 	struct store_cert row;
+	struct err why;
 	bool done;
 	size_t i;
+	int rc = 0;
 
 	if (store_intents_open(ctx->db, ctx->arena,
 		clock_now() - RECONCILE_AGE_S, max, &open, e) == -1)
 		return -1;
 	for (i = 0; i < open.n; i++) {
-		if (reconcile_intent(ctx, &open.list[i], &done, &row, e) == -1)
-			return -1;
-		*(done ? issued : voided) += 1;
+		if (reconcile_intent(ctx, &open.list[i], &done, &row, &why) ==
+		    0) {
+			*(done ? issued : voided) += 1;
+			continue;
+		}
+		rc = err_set(e, why.kind, "%s", why.text);
+		/* one that cannot be settled does not hold up the others */
+		if (why.kind == ERR_UNAVAILABLE)
+			break;
 	}
-	return 0;
+	return rc;
 }

@@ -181,9 +181,13 @@ static int
 check_upn(const char *text, struct err *e)
 {
 	static const struct dn_type upn = { "UPN", "", 0x0c, 255 };
+	const char *at = strchr(text, '@');
 
-	if (strchr(text, '@') == NULL)
-		return err_set(e, ERR_MALFORMED, "UPN has no \"@\"");
+	/* "a@evil@test" would match what allows "*@test" */
+	if (at == NULL || at == text || at[1] == '\0' ||
+	    strchr(at + 1, '@') != NULL)
+		return err_set(
+		    e, ERR_MALFORMED, "UPN does not have one \"@\" inside");
 	return dn_value_check(&upn, text, e);
 }
 

@@ -1,10 +1,13 @@
 #include "ctl/layout.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/auto.h"
 
 struct place {
 	const char *path;
@@ -41,9 +44,14 @@ owner_of(const struct place *p, uid_t *uid, gid_t *gid, struct err *e)
 	return 0;
 }
 
+/*
+ * What is there already may be somebody else's: never through a symbolic
+ * link, which would hand out another directory.
+ */
 static int
 make_place(const struct place *p, struct err *e)
 {
+	AUTO_FD int fd = -1;
 	uid_t uid;
 	gid_t gid;
 
@@ -52,10 +60,14 @@ make_place(const struct place *p, struct err *e)
 	if (mkdir(p->path, 0700) == -1 && errno != EEXIST)
 		return err_set(e, ERR_UNAVAILABLE, "cannot make \"%s\": %s",
 		    p->path, strerror(errno));
-	if (geteuid() == 0 && chown(p->path, uid, gid) == -1)
+	fd = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return err_set(e, ERR_UNAVAILABLE, "cannot open \"%s\": %s",
+		    p->path, strerror(errno));
+	if (geteuid() == 0 && fchown(fd, uid, gid) == -1)
 		return err_set(e, ERR_UNAVAILABLE, "cannot give \"%s\": %s",
 		    p->path, strerror(errno));
-	if (chmod(p->path, p->mode) == -1)
+	if (fchmod(fd, p->mode) == -1)
 		return err_set(e, ERR_UNAVAILABLE,
 		    "cannot set the mode of \"%s\": %s", p->path,
 		    strerror(errno));

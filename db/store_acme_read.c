@@ -13,9 +13,10 @@
 	" o.expires_at <= now(), z.good, z.bad"                                \
 	" FROM acme_order o LEFT JOIN request r ON r.protocol = 'acme'"        \
 	" AND r.txn = o.id AND r.state < 2"                                    \
-	" LEFT JOIN LATERAL (SELECT bool_and(s.status = 1) AS good,"           \
+	" LEFT JOIN LATERAL (SELECT"                                           \
+	" bool_and(coalesce(s.status = 1, false)) AS good,"                    \
 	" bool_or(s.status > 1) AS bad FROM unnest(o.authz) AS u(id)"          \
-	" JOIN authz_state s ON s.id = u.id) z ON true"
+	" LEFT JOIN authz_state s ON s.id = u.id) z ON true"
 
 /* Orders that were claimed or have an open intent are on their way. */
 static enum store_order_status

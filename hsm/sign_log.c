@@ -31,7 +31,7 @@ struct sign_log {
 	int64_t last_us;
 	uint8_t head[SIGN_HASH_SIZE];
 	struct sign_index *index;
-	uint8_t (*bars)[SIGN_HASH_SIZE];
+	uint8_t (*bars)[SIGN_HASH_SIZE]; /* sorted: every signature looks */
 	size_t n_bars;
 	struct sign_hasher hasher;
 	struct buf out, in;
@@ -52,16 +52,33 @@ add_bar(struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE])
 	return true;
 }
 
+static int
+compare_bars(const void *x, const void *y)
+{
+	return memcmp(x, y, SIGN_HASH_SIZE);
+}
+
+/* A new bar into its place among the sorted ones. */
+static bool
+insert_bar(struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE])
+{
+	size_t i = l->n_bars;
+
+	if (!add_bar(l, hash))
+		return false;
+	while (i > 0 && compare_bars(l->bars[i - 1], hash) > 0)
+		i--;
+	memmove(l->bars + i + 1, l->bars + i,
+	    (l->n_bars - 1 - i) * sizeof(l->bars[0]));
+	memcpy(l->bars[i], hash, SIGN_HASH_SIZE);
+	return true;
+}
+
 static bool
 is_barred(const struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE])
 {
-	size_t i;
-
-	for (i = 0; i < l->n_bars; i++) {
-		if (memcmp(l->bars[i], hash, SIGN_HASH_SIZE) == 0)
-			return true;
-	}
-	return false;
+	return l->n_bars > 0 && bsearch(hash, l->bars, l->n_bars,
+				    sizeof(l->bars[0]), compare_bars) != NULL;
 }
 
 static bool
@@ -156,6 +173,8 @@ read_bars(struct sign_log *l, struct err *e)
 			    "list of bars is broken at offset %llu",
 			    (unsigned long long)at);
 	}
+	if (l->n_bars > 0)
+		qsort(l->bars, l->n_bars, sizeof(l->bars[0]), compare_bars);
 	return 0;
 }
 
@@ -411,7 +430,7 @@ bar(struct sign_log *l, const uint8_t hash[SIGN_HASH_SIZE], struct err *e)
 	buf_add(&l->out, hash, SIGN_HASH_SIZE);
 	if (append(l, &r, true, e) != 0)
 		return -1;
-	if (!add_bar(l, hash))
+	if (!insert_bar(l, hash))
 		return err_set(e, ERR_INTERNAL, "no memory for a bar");
 	return 0;
 }

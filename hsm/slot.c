@@ -22,6 +22,7 @@
 #include "hsm/slot_keys.h"
 
 #define CONNECTIONS_MAX 256
+#define CONNECTIONS_KEPT 32 /* of these, for others than the front ends */
 
 /* A token that takes longer has hung: SIGALRM ends the process. */
 #define DEADLINE_S 20
@@ -315,6 +316,14 @@ may_call(const struct sign_policy *p, enum sign_role role, uid_t uid)
 	return uid == geteuid();
 }
 
+/* Whoever holds the front end cannot shut the operator out. */
+static size_t
+places(enum sign_role role)
+{
+	return role == SIGN_ROLE_ENROLL ? CONNECTIONS_MAX - CONNECTIONS_KEPT
+					: CONNECTIONS_MAX;
+}
+
 static void
 welcome(struct slot *s, enum sign_role role)
 {
@@ -334,7 +343,7 @@ welcome(struct slot *s, enum sign_role role)
 		(void)close(fd);
 		return;
 	}
-	if (s->n_conns == CONNECTIONS_MAX) {
+	if (s->n_conns >= places(role)) {
 		(void)close(fd);
 		return;
 	}

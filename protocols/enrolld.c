@@ -22,6 +22,8 @@
 #define QUEUE_PER_WORKER 16
 #define IDLE_TIMEOUT_S 30
 #define TICK_S 5
+/* A renewal that could not be kept is not issued anew at every tick. */
+#define RENEW_AGAIN_S 60
 
 static volatile sig_atomic_t stopping, reloading;
 
@@ -220,8 +222,10 @@ tick(struct enrolld *d, struct ctx *ctx)
 	engine_begin(d->engine, ctx, a, "housekeeping");
 	if (engine_housekeep(ctx, &e) == -1)
 		log_event(LOG_WARN, "housekeeping", "msg", e.text, NULL);
-	if (clock_now() >= d->renew_at && certify(d, ctx, &e) == -1)
+	if (clock_now() >= d->renew_at && certify(d, ctx, &e) == -1) {
+		d->renew_at = clock_now() + RENEW_AGAIN_S;
 		log_event(LOG_WARN, "https renewal", "msg", e.text, NULL);
+	}
 }
 
 static void

@@ -134,8 +134,8 @@ GRANT SELECT ON cert_status TO chancery_ocsp;
 -- RFC 5280 section 5.3.1: only certificateHold (6) can be taken back.
 CREATE FUNCTION cert_status_check() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	IF OLD.status = 1 AND OLD.reason <> 6 AND
-	    (NEW.status <> 1 OR NEW.revoked_at <> OLD.revoked_at) THEN
+	IF OLD.status = 1 AND OLD.reason <> 6 AND (NEW.status <> 1 OR
+	    NEW.reason = 6 OR NEW.revoked_at <> OLD.revoked_at) THEN
 		RAISE EXCEPTION 'a revoked certificate stays revoked'
 		    USING ERRCODE = 'CH003';
 	END IF;

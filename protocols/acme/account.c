@@ -186,10 +186,12 @@ cursor(const struct acme_req *r)
 {
 	static const char key[] = "before=";
 	const char *q = r->http->query;
+	int64_t before;
 
 	if (q == NULL || strncmp(q, key, sizeof(key) - 1) != 0)
 		return 0;
-	return strtoll(q + sizeof(key) - 1, NULL, 10);
+	before = strtoll(q + sizeof(key) - 1, NULL, 10);
+	return before < 0 ? 0 : before;
 }
 
 int

@@ -22,8 +22,10 @@ check_transport(struct acme_req *r)
 static int
 check_header(struct acme_req *r)
 {
-	const char *url = arena_printf(
-	    r->a, "%s%s", r->w->conf->settings->public_url, r->http->path);
+	const char *query = r->http->query;
+	const char *url = arena_printf(r->a, "%s%s%s%s",
+	    r->w->conf->settings->public_url, r->http->path,
+	    query == NULL ? "" : "?", query == NULL ? "" : query);
 
 	if (!jws_alg_known(r->jws.alg)) {
 		r->problem.with_algorithms = true;

@@ -242,6 +242,19 @@ transfer_failed(struct hop *hop, CURLcode rc)
 	    (unsigned)hop->port, curl_easy_strerror(rc));
 }
 
+/*
+ * What came from the host must not spoil the row that it is recorded in: a
+ * redirect may have any octets.
+ */
+static void
+make_printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+	}
+}
+
 static void
 note_evidence(struct hop *hop, long status)
 {
@@ -251,6 +264,7 @@ note_evidence(struct hop *hop, long status)
 	(void)snprintf(hop->out->evidence, sizeof(hop->out->evidence),
 	    "http-01 address=%s port=%u status=%ld url=%s",
 	    ip == NULL ? "" : ip, (unsigned)hop->port, status, hop->url);
+	make_printable(hop->out->evidence);
 }
 
 /* Asks once; '*status' is what the host answered. */

@@ -202,6 +202,10 @@ test_revoked_stays(void **state)
 		&e),
 	    -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
+	/* not by way of a hold either */
+	assert_int_equal(
+	    db_script(db, "UPDATE cert_status SET reason = 6", &e), -1);
+	assert_int_equal(e.kind, ERR_REFUSED);
 	db_free(db);
 }
 

@@ -120,6 +120,10 @@ tap.point(a.status == 200 and a.headers["Location"] == c.kid and
           a.raw)
 c2.register()
 tap.problem(c2.post(c.kid), 403, "unauthorized", "another's account")
+page = c.kid + "/orders?before=9"
+tap.point(c.post(page).status == 200, "the URL of a page has a query")
+tap.problem(c.post_raw(page, json.dumps(c.jws(c.kid + "/orders", None))), 401,
+            "unauthorized", "a query that is not in the signed URL")
 a = c.post(c.kid, {"status": "valid", "orders": "x", "contact":
                    ["mailto:new@x.test"], "resource": "reg"})
 tap.point(a.status == 200 and a.json["contact"] == ["mailto:new@x.test"],

@@ -20,7 +20,7 @@
 #include "ca/enroll.h"
 #include "ca/reconcile.h"
 #include "ca/revoke.h"
-#include "db/db.h"
+#include "db/db_int.h"
 #include "db/store_cert.h"
 #include "db/writer.h"
 #include "hsm/sign_client.h"
@@ -225,6 +225,10 @@ issues(void **state)
 	assert_int_equal(enroll_poll(&ctx, "cli", "none", &two, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	fails(ask(&q, "1", "other", "a.good.test"), ERR_CONFLICT);
+	/* the same bytes from somebody else, too */
+	(void)ask(&q, "1", "bytes", "a.good.test");
+	q.req.evidence.name = "mallory";
+	fails(&q.req, ERR_CONFLICT);
 	/* another transaction: another certificate */
 	submit(ask(&q, "2", "bytes", "a.good.test"), &two);
 	assert_false(span_eq(one.serial, two.serial));
@@ -334,6 +338,14 @@ signal_slots(int sig)
 	}
 }
 
+/* An open intent older than "h1", of an issuer that is configured no more. */
+static const char gone[] =
+    "INSERT INTO request (protocol, txn, state, slot, class, issuer, cert_id,"
+    " created_at, request_hash, tbs_hash, profile_hash, serial, profile,"
+    " principal) SELECT protocol, 'gone', 1, slot, class, 99, 1,"
+    " created_at - interval '1 s', request_hash, tbs_hash, profile_hash,"
+    " serial, profile, principal FROM request WHERE txn = 'h1'";
+
 static void
 signer_hangs(void **state)
 {
@@ -359,9 +371,15 @@ signer_hangs(void **state)
 	assert_int_equal(reconcile_all(&ctx, 10, &issued, &voided, &e), 0);
 	assert_int_equal(issued + voided, 0);
 	clock_set_fake(clock_now() + RECONCILE_AGE_S + 2);
-	if (reconcile_all(&ctx, 10, &issued, &voided, &e) == -1)
-		fail_msg("%s", e.text);
-	/* "h1" alone: signd's refusal has settled "r2" */
+	/* what cannot be settled does not hold up the others */
+	assert_int_equal(db_script(ctx.db, gone, &e), 0);
+	assert_int_equal(reconcile_all(&ctx, 10, &issued, &voided, &e), -1);
+	assert_int_equal(e.kind, ERR_INTERNAL);
+	assert_int_equal(
+	    db_script(
+		ctx.db, "UPDATE request SET state = 2 WHERE txn = 'gone'", &e),
+	    0);
+	/* "h1" alone: "r2", which signd refused, was settled at once */
 	assert_int_equal(issued + voided, 1);
 	submit(&q.req, &res);
 	assert_int_equal(res.status, ENROLL_ISSUED);

@@ -54,6 +54,7 @@ static const struct redirect redirects[] = {
 	{ "private", "http://private.test:%u" PREFIX "good", 302 },
 	{ "unknown", "http://unknown.example:%u/", 302 },
 	{ "r304", "good", 304 },
+	{ "octets", "http://b.test:%u" PREFIX "good?\xff\x80", 302 },
 };
 
 static void
@@ -222,6 +223,22 @@ test_redirects(void **state)
 	assert_int_equal(asked, 11);
 }
 
+/* What is not UTF-8 could not be recorded: the result would be lost. */
+static void
+test_evidence(void **state)
+{
+	struct http01_request req = { "a.test", "octets", "token.thumbprint" };
+	struct outcome o;
+	const char *p;
+
+	(void)state;
+	http01_check(http01, &req, &o);
+	assert_int_equal(o.kind, OUTCOME_VALID);
+	assert_non_null(strstr(o.evidence, "/good?"));
+	for (p = o.evidence; *p != '\0'; p++)
+		assert_true(*p >= ' ' && *p <= '~');
+}
+
 static void
 test_names(void **state)
 {
@@ -363,6 +380,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_redirects),
+		cmocka_unit_test(test_evidence),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_slow_host),
 		cmocka_unit_test(test_no_proxy),

@@ -328,7 +328,7 @@ plan(void **state)
 	assert_int_equal(judge(&q, NULL, &p, &e), 0);
 	assert_string_equal(p.issuer->name, "tls");
 	assert_string_equal(
-	    dn_text(fx.a, &p.subject), "CN=B.test,OU=Dep 1,O=Test");
+	    dn_text(fx.a, &p.subject), "CN=b.test,OU=Dep 1,O=Test");
 	assert_int_equal(p.n_sans, 2);
 	assert_string_equal(p.sans[1].text, "b.test");
 	assert_int_equal(p.key_usage, 5);
@@ -336,6 +336,20 @@ plan(void **state)
 	assert_int_equal(p.not_before, NOW - 300);
 	assert_int_equal(p.not_after, NOW - 300 + 10 * DAY - 1);
 	assert_true(p.must_staple);
+}
+
+/* A CN that counts as a name is that name, however it is written. */
+static void
+name_in_subject(void **state)
+{
+	const struct ask q = { .subject = "CN=dns:B.test", .sans = "b.test" };
+	struct policy_plan p;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(judge(&q, NULL, &p, &e), 0);
+	assert_string_equal(dn_text(fx.a, &p.subject), "CN=b.test,O=Test");
+	assert_int_equal(p.n_sans, 1);
 }
 
 /* Validity never passes the issuer's; nothing comes from one to be. */
@@ -413,6 +427,7 @@ main(void)
 		cmocka_unit_test(rules_of_names),
 		cmocka_unit_test(rules_of_the_rest),
 		cmocka_unit_test(plan),
+		cmocka_unit_test(name_in_subject),
 		cmocka_unit_test(issuers_validity),
 		cmocka_unit_test(trail),
 	};

@@ -126,6 +126,8 @@ static const struct {
 	{ "upn:bob@a.test", TOSIGN_GN_OTHER, "bob@a.test" },
 	{ "upn:b\xc3\xbc@a.test", TOSIGN_GN_OTHER, "b\xc3\xbc@a.test" },
 	{ "upn:bob", TOSIGN_GN_OTHER, NULL },
+	{ "upn:bob@evil@a.test", TOSIGN_GN_OTHER, NULL },
+	{ "upn:@a.test", TOSIGN_GN_OTHER, NULL },
 	{ "upn:b\xc3@a.test", TOSIGN_GN_OTHER, NULL },
 	{ "upn:b\x01@a.test", TOSIGN_GN_OTHER, NULL },
 };
