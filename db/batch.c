@@ -11,9 +11,10 @@ struct batch {
 	struct db_array col[PARAMS_MAX];
 };
 
-/* One statement of the batch and the jobs that use it. */
+/* One statement of the batch, in the form to run, and the jobs that use it. */
 struct group {
 	const struct writer_stmt *stmt;
+	const struct db_stmt *form;
 	struct writer_job *jobs[BATCH_MAX];
 	size_t n;
 };
@@ -141,11 +142,15 @@ send_group(struct batch *b, struct db *db, int32_t number,
 			return err_set(e, ERR_INTERNAL, "batch is too large");
 		db_arg_bytes(&a, s);
 	}
-	return send_stmt(db, &g->stmt->db, &a, e);
+	return send_stmt(db, g->form, &a, e);
 }
 
 static const struct writer_stmt fence = {
-	.db = { "writer_fence", "SELECT writer_fence($1, $2)", false }
+	.db = { "writer_fence",
+	    "SELECT writer_lost($1) WHERE NOT EXISTS (SELECT FROM writer"
+	    " WHERE number = $1::int AND epoch = $2::bigint"
+	    " AND login = session_user)",
+	    false }
 };
 static const struct writer_stmt notify = {
 	.db = { "writer_notify", "SELECT pg_notify($1, '')", false }
@@ -160,24 +165,33 @@ send_notify(struct db *db, const char *channel, struct err *e)
 	return send_stmt(db, &notify.db, &a, e);
 }
 
+static struct group *
+new_group(const struct writer_stmt *stmt, bool careful)
+{
+	struct group *g = calloc(1, sizeof(*g));
+
+	if (g == NULL)
+		abort();
+	g->stmt = stmt;
+	g->form =
+	    careful && stmt->careful.name != NULL ? &stmt->careful : &stmt->db;
+	return g;
+}
+
 /* Groups jobs by statement, in the order of their first one. */
 static size_t
-group_jobs(struct group **groups, struct writer_job *const *jobs, size_t n)
+group_jobs(struct group **groups, const struct batch_work *work)
 {
 	size_t i, g, count = 0;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < work->n; i++) {
 		for (g = 0; g < count; g++)
-			if (groups[g]->stmt == jobs[i]->row->stmt)
+			if (groups[g]->stmt == work->jobs[i]->row->stmt)
 				break;
-		if (g == count) {
-			groups[g] = calloc(1, sizeof(struct group));
-			if (groups[g] == NULL)
-				abort();
-			groups[g]->stmt = jobs[i]->row->stmt;
-			count++;
-		}
-		groups[g]->jobs[groups[g]->n++] = jobs[i];
+		if (g == count)
+			groups[count++] =
+			    new_group(work->jobs[i]->row->stmt, work->careful);
+		groups[g]->jobs[groups[g]->n++] = work->jobs[i];
 	}
 	return count;
 }
@@ -205,7 +219,7 @@ prepare_all(struct db *db, struct group *const *groups, size_t n, struct err *e)
 	    db_prepare(db, &notify.db, e) == -1)
 		return -1;
 	for (g = 0; g < n; g++)
-		if (db_prepare(db, &groups[g]->stmt->db, e) == -1)
+		if (db_prepare(db, groups[g]->form, e) == -1)
 			return -1;
 	return 0;
 }
@@ -364,7 +378,7 @@ batch_run(struct batch *b, struct batch_work *work, struct err *e)
 	e->kind = ERR_NONE;
 	for (g = 0; g < work->n; g++)
 		work->jobs[g]->answered = false;
-	count = group_jobs(groups, work->jobs, work->n);
+	count = group_jobs(groups, work);
 	rc = run_groups(b, work, groups, count, e);
 	for (g = 0; g < count; g++)
 		free(groups[g]);

@@ -22,21 +22,34 @@ hash_hex(struct arena *a, const uint8_t h[STORE_HASH_SIZE])
 	return hex_encode(a, hash_of(h));
 }
 
+/* The arrays of a batch as rows 't', each with a new id. */
+#define RESERVE_ROWS                                                           \
+	"WITH t AS MATERIALIZED (SELECT u.*,"                                  \
+	" (SELECT cert_month(now()) << 40) | nextval('cert_seq') AS id"        \
+	" FROM unnest($2::text[], $3::text[], $4::bytea[], $5::int[],"         \
+	" $6::bytea[], $7::bytea[], $8::int[], $9::text[], $10::bytea[],"      \
+	" $11::text[], $12::bytea[]) WITH ORDINALITY"                          \
+	" AS u(protocol, txn, request_hash, issuer, serial, tbs_hash,"         \
+	" slot, profile, profile_hash, principal, leaf, ord)),"                \
+	" r AS (INSERT INTO request AS x (protocol, txn, state, slot,"         \
+	" class, issuer, cert_id, request_hash, tbs_hash, profile_hash,"       \
+	" serial, profile, principal)"                                         \
+	" SELECT protocol, txn, 1, slot, $1::int >> 12, issuer, id,"           \
+	" request_hash, tbs_hash, profile_hash, serial, profile, principal"    \
+	" FROM t"
+#define RESERVE_AUDIT                                                          \
+	" a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"          \
+	" SELECT $1::int, " STORE_LAST_AUDIT
+
+/* A transaction that was given up may be reserved again. */
 static const struct writer_stmt reserve_stmt = {
 	.db = { "cert_reserve",
-	    "WITH t AS MATERIALIZED (SELECT u.*,"
-	    " (SELECT cert_month(now()) << 40) | nextval('cert_seq') AS id"
-	    " FROM unnest($2::text[], $3::text[], $4::bytea[], $5::int[],"
-	    " $6::bytea[], $7::bytea[], $8::int[], $9::text[], $10::bytea[],"
-	    " $11::text[], $12::bytea[]) WITH ORDINALITY"
-	    " AS u(protocol, txn, request_hash, issuer, serial, tbs_hash,"
-	    " slot, profile, profile_hash, principal, leaf, ord)),"
-	    " r AS (INSERT INTO request AS x (protocol, txn, state, slot,"
-	    " class, issuer, cert_id, request_hash, tbs_hash, profile_hash,"
-	    " serial, profile, principal)"
-	    " SELECT protocol, txn, 1, slot, $1::int >> 12, issuer, id,"
-	    " request_hash, tbs_hash, profile_hash, serial, profile, principal"
-	    " FROM t ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"
+	    RESERVE_ROWS ")," RESERVE_AUDIT " + ord, id, 'intent', leaf FROM t)"
+			 " SELECT ord, 0, id FROM t",
+	    false },
+	.careful = { "cert_reserve_careful",
+	    RESERVE_ROWS
+	    " ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"
 	    " slot = excluded.slot, class = excluded.class,"
 	    " issuer = excluded.issuer, cert_id = excluded.cert_id,"
 	    " created_at = now(), request_hash = excluded.request_hash,"
@@ -44,11 +57,8 @@ static const struct writer_stmt reserve_stmt = {
 	    " profile_hash = excluded.profile_hash,"
 	    " profile = excluded.profile, principal = excluded.principal"
 	    " WHERE x.state = 2 RETURNING cert_id),"
-	    " ok AS (SELECT t.ord, t.id, t.leaf,"
-	    " row_number() OVER (ORDER BY t.ord) AS n"
-	    " FROM t JOIN r ON r.cert_id = t.id),"
-	    " a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"
-	    " SELECT $1::int, " STORE_LAST_AUDIT
+	    " ok AS MATERIALIZED (SELECT t.ord, t.id, t.leaf,"
+	    " row_number() OVER () AS n FROM t JOIN r ON r.cert_id = t.id)," RESERVE_AUDIT
 	    " + n, id, 'intent', leaf FROM ok)"
 	    " SELECT ord, 0, id FROM ok",
 	    false },
@@ -106,47 +116,57 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 	return -1;
 }
 
-/* An open intent is asked for, so nothing voided can be completed. */
+/* The arrays of a batch as rows 't'. */
+#define COMMIT_ROWS                                                            \
+	"WITH t AS MATERIALIZED (SELECT u.*"                                   \
+	" FROM unnest($2::bigint[], $3::int[], $4::bytea[], $5::text[],"       \
+	" $6::text[], $7::text[], $8::bytea[], $9::text[],"                    \
+	" $10::timestamptz[], $11::timestamptz[], $12::text[],"                \
+	" $13::bytea[], $14::bytea[], $15::bytea[], $16::int[],"               \
+	" $17::bigint[], $18::bytea[], $19::bytea[]) WITH ORDINALITY"          \
+	" AS u(id, issuer, serial, protocol, txn, profile, profile_hash,"      \
+	" principal, not_before, not_after, subject, spki, fingerprint,"       \
+	" der, sign_slot, sign_seq, sign_head, leaf, ord)"
+/* The row of 't' whose intent is open: nothing voided can be completed. */
+#define COMMIT_INTENT                                                          \
+	"(SELECT r.cert_id FROM request r WHERE r.protocol = u.protocol"       \
+	" AND r.txn = u.txn AND r.state = 1 AND r.cert_id = u.id)"
+#define COMMIT_CERT(id, from)                                                  \
+	" c AS (INSERT INTO cert (id, not_before, not_after, sign_seq,"        \
+	" issuer, sign_slot, serial, profile_hash, spki_sha256,"               \
+	" fingerprint, sign_head, protocol, txn, profile, principal,"          \
+	" subject, der)"                                                       \
+	" SELECT " id ", not_before, not_after, sign_seq, issuer, sign_slot,"  \
+	" serial, profile_hash, spki, fingerprint, sign_head, protocol,"       \
+	" txn, profile, principal, subject, der FROM " from
+/* What goes with the certificates of 'from', 'n' counting them from 1. */
+#define COMMIT_REST(from, n)                                                   \
+	" k AS (INSERT INTO cert_name (cert_id, type, rev)"                    \
+	" SELECT x.id, k.type, reverse(k.name)"                                \
+	" FROM unnest($20::int[], $21::int[], $22::text[])"                    \
+	" AS k(ord, type, name) JOIN " from " x ON x.ord = k.ord),"            \
+	" s AS (INSERT INTO cert_status (cert_id, not_after, issuer,"          \
+	" serial) SELECT id, not_after, issuer, serial FROM " from "),"        \
+	" f AS (INSERT INTO status_change (writer, seq, cert_id,"              \
+	" not_after, issuer, status, reason, serial)"                          \
+	" SELECT $1::int, " STORE_LAST_CHANGE " + " n                          \
+	", id, not_after, issuer, 0, -1, serial FROM " from "),"               \
+	" a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"          \
+	" SELECT $1::int, " STORE_LAST_AUDIT " + " n                           \
+	", id, 'issue', leaf FROM " from ")"                                   \
+	" SELECT ord, 0, id FROM " from
+
 static const struct writer_stmt commit_stmt = {
 	.db = { "cert_commit",
-	    "WITH t AS MATERIALIZED (SELECT u.*"
-	    " FROM unnest($2::bigint[], $3::int[], $4::bytea[], $5::text[],"
-	    " $6::text[], $7::text[], $8::bytea[], $9::text[],"
-	    " $10::timestamptz[], $11::timestamptz[], $12::text[],"
-	    " $13::bytea[], $14::bytea[], $15::bytea[], $16::int[],"
-	    " $17::bigint[], $18::bytea[], $19::bytea[]) WITH ORDINALITY"
-	    " AS u(id, issuer, serial, protocol, txn, profile, profile_hash,"
-	    " principal, not_before, not_after, subject, spki, fingerprint,"
-	    " der, sign_slot, sign_seq, sign_head, leaf, ord)"
-	    " WHERE (SELECT r.cert_id FROM request r"
-	    " WHERE r.protocol = u.protocol AND r.txn = u.txn"
-	    " AND r.state = 1) = u.id),"
-	    " c AS (INSERT INTO cert (id, not_before, not_after, sign_seq,"
-	    " issuer, sign_slot, serial, profile_hash, spki_sha256,"
-	    " fingerprint, sign_head, protocol, txn, profile, principal,"
-	    " subject, der)"
-	    " SELECT id, not_before, not_after, sign_seq, issuer, sign_slot,"
-	    " serial, profile_hash, spki, fingerprint, sign_head, protocol,"
-	    " txn, profile, principal, subject, der FROM t"
-	    " ON CONFLICT (id) DO NOTHING RETURNING id),"
-	    " ok AS MATERIALIZED (SELECT t.ord, t.id, t.issuer, t.serial,"
-	    " t.not_after, t.leaf, row_number() OVER (ORDER BY t.ord) AS n"
-	    " FROM t JOIN c USING (id)),"
-	    " k AS (INSERT INTO cert_name (cert_id, type, rev)"
-	    " SELECT ok.id, k.type, reverse(k.name)"
-	    " FROM unnest($20::int[], $21::int[], $22::text[])"
-	    " AS k(ord, type, name) JOIN ok ON ok.ord = k.ord),"
-	    " s AS (INSERT INTO cert_status (cert_id, not_after, issuer,"
-	    " serial) SELECT id, not_after, issuer, serial FROM ok),"
-	    " f AS (INSERT INTO status_change (writer, seq, cert_id,"
-	    " not_after, issuer, status, reason, serial)"
-	    " SELECT $1::int, " STORE_LAST_CHANGE
-	    " + n, id, not_after, issuer, 0,"
-	    " -1, serial FROM ok),"
-	    " a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"
-	    " SELECT $1::int, " STORE_LAST_AUDIT
-	    " + n, id, 'issue', leaf FROM ok)"
-	    " SELECT ord, 0, id FROM ok",
+	    COMMIT_ROWS
+	    ")," COMMIT_CERT(COMMIT_INTENT, "t u") ")," COMMIT_REST("t", "ord"),
+	    false },
+	.careful = { "cert_commit_careful",
+	    COMMIT_ROWS " WHERE " COMMIT_INTENT " = u.id)," COMMIT_CERT("id",
+		"t") " ON CONFLICT (id) DO NOTHING RETURNING id),"
+		     " ok AS MATERIALIZED (SELECT t.ord, t.id, t.issuer, t.serial,"
+		     " t.not_after, t.leaf, row_number() OVER () AS n"
+		     " FROM t JOIN c USING (id))," COMMIT_REST("ok", "n"),
 	    false },
 	.cols = "libsssbsttsbbbilbb",
 	.kid_cols = "is",

@@ -4,8 +4,9 @@
 
 /*
  * The last number of this writer.  Each statement of a batch sees the rows
- * of the earlier ones, and the fence keeps every other writer out, so the
- * numbers are dense without a counter anywhere.
+ * of the earlier ones, so the numbers are dense without a counter anywhere.
+ * Should a process write once more after its number was taken over, the key
+ * (writer, seq) makes one of the two wait for the other and fail.
  */
 #define STORE_LAST_AUDIT                                                       \
 	"(SELECT coalesce(max(seq), 0) FROM audit WHERE writer = $1::int)"

@@ -108,36 +108,31 @@ be_ready(struct writer *w, struct err *e)
 }
 
 static int
-run_once(struct writer *w, struct writer_job *const *jobs, size_t n, bool *lost,
-    struct err *e)
+run_once(struct writer *w, struct batch_work *work, struct err *e)
 {
-	struct batch_work work = {
-		.db = w->db, .writer = &w->lease, .jobs = jobs, .n = n
-	};
-	int rc;
-
-	*lost = false;
+	work->lost = false;
 	if (be_ready(w, e) == -1)
 		return -1;
-	work.db = w->db;
-	rc = batch_run(w->batch, &work, e);
-	*lost = work.lost;
-	return rc;
+	return batch_run(w->batch, work, e);
 }
 
 /* As run_once, but once more under a new number when the old one is lost. */
 static int
-run_jobs(
-    struct writer *w, struct writer_job *const *jobs, size_t n, struct err *e)
+run_jobs(struct writer *w, struct writer_job *const *jobs, size_t n,
+    bool careful, struct err *e)
 {
-	bool lost;
+	struct batch_work work = { .db = w->db,
+		.writer = &w->lease,
+		.jobs = jobs,
+		.n = n,
+		.careful = careful };
 
-	if (run_once(w, jobs, n, &lost, e) == 0)
+	if (run_once(w, &work, e) == 0)
 		return 0;
-	if (!lost)
+	if (!work.lost)
 		return -1;
 	lose_lease(w);
-	return run_once(w, jobs, n, &lost, e);
+	return run_once(w, &work, e);
 }
 
 static void
@@ -149,8 +144,9 @@ settle(struct writer_job *j, int rc, const struct err *e)
 }
 
 /*
- * One transaction for all.  When a row makes it fail, each is tried alone, so
- * that only the guilty one gets the error.
+ * One transaction for all.  When a row makes it fail, the careful forms say
+ * which; when they fail too, each is tried alone, so that only the guilty one
+ * gets the error.
  */
 static void
 write_jobs(struct writer *w, struct writer_job *const *jobs, size_t n)
@@ -159,14 +155,16 @@ write_jobs(struct writer *w, struct writer_job *const *jobs, size_t n)
 	size_t i;
 	int rc;
 
-	rc = run_jobs(w, jobs, n, &e);
+	rc = run_jobs(w, jobs, n, false, &e);
+	if (rc == -1 && e.kind != ERR_UNAVAILABLE)
+		rc = run_jobs(w, jobs, n, true, &e);
 	if (rc == 0 || e.kind == ERR_UNAVAILABLE || n == 1) {
 		for (i = 0; i < n; i++)
 			settle(jobs[i], rc, &e);
 		return;
 	}
 	for (i = 0; i < n; i++) {
-		rc = run_jobs(w, &jobs[i], 1, &e);
+		rc = run_jobs(w, &jobs[i], 1, true, &e);
 		settle(jobs[i], rc, &e);
 	}
 }

@@ -8,6 +8,10 @@
  * and returns (ordinal int8, code int4, value int8) for the rows it has an
  * answer for, in any order; a row without an answer is a CONFLICT.  It may
  * not depend on the order in which rows of one batch were submitted.
+ *
+ * A statement that is run for every certificate may assume that all is well
+ * and raise an error when a row does not fit; its careful form, which finds
+ * out which rows do, then runs in its place (docs/adr/0003).
  */
 #ifndef DB_WRITER_INT_H
 #define DB_WRITER_INT_H
@@ -37,6 +41,7 @@ enum writer_code {
  */
 struct writer_stmt {
 	struct db_stmt db;
+	struct db_stmt careful;      /* no name: there is only one form */
 	const char *cols, *kid_cols; /* kid_cols NULL: no children */
 	const char *notify;          /* channel told once per batch, or NULL */
 	bool unnumbered; /* writes no row keyed by (writer, sequence) */
@@ -101,7 +106,8 @@ struct batch_work {
 	const struct batch_writer *writer;
 	struct writer_job *const *jobs;
 	size_t n;
-	bool lost; /* out: the writer number is somebody else's now */
+	bool careful; /* use the careful forms */
+	bool lost;    /* out: the writer number is somebody else's now */
 };
 
 /*

@@ -34,7 +34,8 @@ CREATE TABLE request (
 	principal text NOT NULL,
 	PRIMARY KEY (protocol, txn)
 );
-CREATE INDEX request_created ON request (created_at);
+CREATE INDEX request_created ON request USING brin (created_at)
+    WITH (pages_per_range = 32, autosummarize = on);
 GRANT SELECT, INSERT, UPDATE ON request
     TO chancery_enroll, chancery_oper, chancery_pub;
 GRANT DELETE ON request TO chancery_oper, chancery_pub;
@@ -109,7 +110,8 @@ CREATE TABLE cert_name (
 	rev text COLLATE "C" NOT NULL
 );
 CREATE INDEX cert_name_rev ON cert_name (rev, cert_id);
-CREATE INDEX cert_name_cert ON cert_name (cert_id);
+CREATE INDEX cert_name_cert ON cert_name USING brin (cert_id)
+    WITH (pages_per_range = 32, autosummarize = on);
 GRANT SELECT, INSERT ON cert_name
     TO chancery_enroll, chancery_oper, chancery_pub;
 

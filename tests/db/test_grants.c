@@ -152,7 +152,7 @@ static const struct attempt attempts[] = {
 	{ "chancery_enroll", "SELECT writer_take('vald', 'x', 1)",
 	    ERR_REFUSED },
 	{ "chancery_vald", "SELECT writer_take('owner', 'x', 1)", ERR_REFUSED },
-	{ "chancery_enroll", "SELECT writer_fence(20000, 1)", ERR_UNAVAILABLE },
+	{ "chancery_enroll", "SELECT writer_lost(20000)", ERR_UNAVAILABLE },
 };
 
 static void
