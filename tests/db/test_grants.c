@@ -17,6 +17,9 @@
 #include "tests/db/sample.h"
 
 #define H32 "decode(repeat('ab', 32), 'hex')"
+#define RESPONDER_ROW                                                          \
+	"INSERT INTO responder (host, issuer, spki, not_after, signature)"     \
+	" SELECT 'h', min(id), 'x', now(), 'y' FROM issuer"
 #define AUDIT_ROW                                                              \
 	"INSERT INTO audit (writer, seq, kind, leaf) VALUES (4096, 99, 'x', 'y')"
 #define VALIDATION_ROW                                                         \
@@ -138,6 +141,17 @@ static const struct attempt attempts[] = {
 	    ERR_REFUSED },
 	{ "chancery_enroll", "UPDATE acme_authz SET valid_s = 9", ERR_REFUSED },
 	{ "chancery_enroll", "DELETE FROM acme_order", ERR_REFUSED },
+	/* a responder asks, the publisher answers */
+	{ "chancery_ocsp", RESPONDER_ROW, ERR_NONE },
+	{ "chancery_ocsp", "UPDATE responder SET spki = 'y'", ERR_NONE },
+	{ "chancery_ocsp", "UPDATE responder SET cert = 'y'", ERR_REFUSED },
+	{ "chancery_ocsp", "UPDATE responder SET host = 'y'", ERR_REFUSED },
+	{ "chancery_ocsp", "DELETE FROM responder", ERR_REFUSED },
+	{ "chancery_pub", "UPDATE responder SET cert = 'y', fault = NULL",
+	    ERR_NONE },
+	{ "chancery_pub", "UPDATE responder SET spki = 'z'", ERR_REFUSED },
+	{ "chancery_pub", RESPONDER_ROW, ERR_REFUSED },
+	{ "chancery_enroll", "SELECT * FROM responder", ERR_REFUSED },
 	/* ocsp reads two tables */
 	{ "chancery_ocsp", "SELECT * FROM cert_status", ERR_NONE },
 	{ "chancery_ocsp", "SELECT * FROM status_change", ERR_NONE },
@@ -228,7 +242,8 @@ copy_file(const char *from, const char *to, const char *more)
 }
 
 static const char *const files[] = { "001-core.sql", "002-cert.sql",
-	"003-acme.sql" };
+	"003-acme.sql", "004-revoke.sql", "005-status.sql" };
+#define N_FILES ((int)(sizeof(files) / sizeof(files[0])))
 
 /* A copy of the schema's first 'n' files, with 'more' added to the last. */
 static const char *
@@ -251,8 +266,8 @@ static void
 test_migrate(void **state)
 {
 	AUTO(arena_auto) a = arena_new();
-	const char *whole = schema_copy(a, "whole", 3, "");
-	const char *changed = schema_copy(a, "changed", 3, "SELECT 1;\n");
+	const char *whole = schema_copy(a, "whole", N_FILES, "");
+	const char *changed = schema_copy(a, "changed", N_FILES, "SELECT 1;\n");
 	const char *fewer = schema_copy(a, "fewer", 2, "");
 	const char *broken = schema_copy(a, "broken", 1, "NONSENSE;\n");
 	const char *super = pg_conninfo(pg, "postgres");
@@ -262,10 +277,10 @@ test_migrate(void **state)
 
 	(void)state;
 	assert_int_equal(embedded_migrate(super, whole, 0, &v, &e), 0);
-	assert_int_equal(v, 3);
+	assert_int_equal(v, N_FILES);
 	assert_int_equal(embedded_migrate(super, changed, 0, &v, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
-	assert_non_null(strstr(e.text, "003-acme.sql"));
+	assert_non_null(strstr(e.text, files[N_FILES - 1]));
 	assert_int_equal(embedded_migrate(super, fewer, 0, &v, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
 	assert_int_equal(
@@ -290,7 +305,7 @@ test_migrate(void **state)
 	assert_int_equal(e.kind, ERR_REFUSED);
 	assert_non_null(strstr(e.text, "version 1"));
 	assert_int_equal(embedded_migrate(super, whole, 0, &v, &e), 0);
-	assert_int_equal(v, 3);
+	assert_int_equal(v, N_FILES);
 	assert_int_equal(usleep(500000), 0);
 	assert_int_equal(db_ready(db, &e), 0);
 	db_free(db);

@@ -1,0 +1,2 @@
+-- Revoking.
+SELECT 1;
