@@ -155,6 +155,9 @@ load_one(struct arena *a, const struct settings_issuer *in, struct issuer *out,
 
 	out->name = arena_strdup(a, in->name);
 	out->crl_urls = borrow(in->crl_urls, in->crl_urls_count);
+	out->freshest_urls =
+	    borrow(in->freshest_crl_urls, in->freshest_crl_urls_count);
+	out->crl_partitions = in->crl_partitions;
 	out->ocsp_urls = borrow(in->ocsp_urls, in->ocsp_urls_count);
 	out->ca_issuers_urls =
 	    borrow(in->ca_issuers_urls, in->ca_issuers_urls_count);

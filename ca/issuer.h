@@ -33,6 +33,8 @@ struct issuer {
 	const char *chain_pem; /* the CA certificates without the root */
 	const char *root_pem;  /* the last of the chain file */
 	struct profile_strings crl_urls, ocsp_urls, ca_issuers_urls;
+	struct profile_strings freshest_urls; /* of delta CRLs */
+	uint32_t crl_partitions;              /* 0: not partitioned */
 };
 
 struct issuer_set;

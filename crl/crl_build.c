@@ -351,9 +351,8 @@ put_exts(struct buf *b, const struct crl_head *h)
 	der_end(b, outer);
 }
 
-/* Identifier and length of a SEQUENCE of 'n' octets. */
-static void
-put_open(struct buf *b, size_t n)
+void
+crl_build_open(struct buf *b, size_t n)
 {
 	size_t octets = 0, v;
 
@@ -396,8 +395,8 @@ put_front(struct buf *front, const struct crl_build *b, size_t tail_n)
 
 	/* RFC 5280 5.1.2.6: absent, not empty */
 	if (b->entries > 0)
-		put_open(&list, b->bytes);
-	put_open(front, b->fixed.n + list.n + b->bytes + tail_n);
+		crl_build_open(&list, b->bytes);
+	crl_build_open(front, b->fixed.n + list.n + b->bytes + tail_n);
 	buf_span(front, buf_get(&b->fixed));
 	buf_span(front, buf_get(&list));
 }

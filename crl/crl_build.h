@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "ca/profile.h"
@@ -63,6 +64,9 @@ struct crl_built {
 /* Completes and seals. */
 int crl_build_end(
     struct crl_build *b, struct crl_built *out, struct err *e) MUST_USE;
+
+/* Appends identifier and length octets of a SEQUENCE of 'n' octets. */
+void crl_build_open(struct buf *b, size_t n);
 
 /* Frees what crl_build_new made; the memfd of crl_build_end stays. */
 void crl_build_free(struct crl_build *b);

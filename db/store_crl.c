@@ -274,7 +274,8 @@ store_responder_open(struct db *db, struct arena *a,
     struct store_responder **out, size_t *n, struct err *e)
 {
 	static const struct db_stmt stmt = { "responder_open",
-		"SELECT host, issuer, spki, not_after, signature FROM responder"
+		"SELECT host, issuer, spki, not_after, signature, fault"
+		" FROM responder"
 		" WHERE not_after > now() AND (cert IS NULL OR"
 		" asked_at > certified_at) ORDER BY host, issuer",
 		true };
@@ -291,7 +292,10 @@ store_responder_open(struct db *db, struct arena *a,
 			    .issuer = db_i4(r, (int)i, 1),
 			    .spki = db_bytes(a, r, (int)i, 2),
 			    .not_after = db_time(r, (int)i, 3),
-			    .signature = db_bytes(a, r, (int)i, 4) };
+			    .signature = db_bytes(a, r, (int)i, 4),
+			    .fault = db_null(r, (int)i, 5)
+					 ? NULL
+					 : db_text(a, r, (int)i, 5) };
 	return 0;
 }
 

@@ -73,8 +73,7 @@ struct store_crl_row {
 /* What is revoked: of one issuer, by serial (bytes, then length). */
 struct store_crl_query {
 	int issuer;
-	unsigned partition, partitions; /* 0 partitions: all */
-	struct store_crl_mark mark;     /* without what has left before */
+	struct store_crl_mark mark; /* without what has left before */
 	int (*take)(void *arg, const struct store_crl_row *row, struct err *e);
 	void *arg;
 };
