@@ -2,12 +2,11 @@
 
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "ca/authn.h"
 #include "ca/certrow.h"
 #include "ca/lint.h"
@@ -80,7 +79,7 @@ stage_build(struct enroll *x, struct err *e)
 	if (tbs_serial(x->slot, x->serial, e) == -1 ||
 	    tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
 		return -1;
-	(void)SHA256(x->tbs.p, x->tbs.n, x->tbs_hash);
+	sha256(x->tbs, x->tbs_hash);
 	return 0;
 }
 
@@ -288,7 +287,7 @@ hash_request(
 	buf_u64(&b, (uint64_t)req->want.not_after);
 	if (!buf_ok(&b))
 		return err_set(e, ERR_MALFORMED, "request is too long");
-	(void)SHA256(b.p, b.n, out);
+	sha256(buf_get(&b), out);
 	return 0;
 }
 
