@@ -10,6 +10,7 @@
 #include "ca/authn.h"
 #include "ca/certrow.h"
 #include "ca/lint.h"
+#include "ca/meters.h"
 #include "ca/reconcile.h"
 #include "ca/revoke.h"
 #include "ca/tbs.h"
@@ -242,17 +243,16 @@ static int
 run_stage(struct enroll *x, enum enroll_stage stage, struct err *e)
 {
 	struct enroll_times *t = x->ctx->times;
-	int64_t cpu, wall;
-	int rc;
+	int64_t wall = clock_mono_us(), cpu = t == NULL ? 0 : clock_cpu_us();
+	int rc = stages[stage].run(x, e);
 
+	wall = clock_mono_us() - wall;
+	meters_stage(stage, wall);
 	if (t == NULL)
-		return stages[stage].run(x, e);
-	cpu = clock_cpu_us();
-	wall = clock_mono_us();
-	rc = stages[stage].run(x, e);
+		return rc;
 	t->count[stage]++;
 	t->cpu_us[stage] += clock_cpu_us() - cpu;
-	t->wall_us[stage] += clock_mono_us() - wall;
+	t->wall_us[stage] += wall;
 	return rc;
 }
 
@@ -471,6 +471,12 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	if (hash_request(req, x.request_hash, e) == -1)
 		return -1;
 	rc = submit(&x, e);
+	if (rc == -1)
+		meters_refused(e->kind);
+	else if (res->status == ENROLL_ISSUED)
+		meters_issued();
+	else
+		meters_pending();
 	log_outcome(&x, rc, e);
 	return rc;
 }
