@@ -279,7 +279,6 @@ reply_problem(struct acme_req *r)
 	r->reply->body = problem_encode(r->a, &r->problem);
 	if (status == 503 || status == 429)
 		http_header_add(r->reply, "Retry-After", "5");
-	(void)pthread_once(&meters_once, make_meters);
 	metric_add(problem_counts[r->problem.type], 1);
 	log_event(LOG_INFO, "acme problem", "type",
 	    problem_urn(r->problem.type), "detail", r->problem.detail, "path",
@@ -311,6 +310,7 @@ acme_handle(struct acme_worker *w, const struct http_request *req,
 		.w = w, .http = req, .reply = reply, .a = req->arena
 	};
 
+	(void)pthread_once(&meters_once, make_meters);
 	if (serve(&r) == -1)
 		reply_problem(&r);
 	common_headers(&r);

@@ -41,7 +41,9 @@ try "/metrics counts the certificates" test \
 	"$(metric chancery_enroll_total 'outcome="issued"')" -ge 5
 try "/metrics times the stages" test "$(metric \
 	chancery_enroll_stage_seconds_count 'stage="commit"')" -ge 5
+curl -s --cacert "$root" -d '{' -H 'Content-Type: application/jose+json' \
+	"${directory%/directory}/new-order" >"$scratch/problem"
 try "/metrics counts the problems" test "$(metric \
-	chancery_acme_problems_total 'type="badNonce"')" -ge 0
+	chancery_acme_problems_total 'type="malformed"')" -ge 1
 check_log
 tap_done
