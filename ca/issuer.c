@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/der.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "ca/oid.h"
 #include "db/store_cert.h"
 #include "hsm/tosign.h"
@@ -86,7 +85,7 @@ read_cert(struct arena *a, struct issuer *out, struct err *e)
 	out->spki = c.spki;
 	out->not_before = c.not_before;
 	out->not_after = c.not_after;
-	(void)SHA256(c.spki.p, c.spki.n, out->spki_sha256);
+	sha256(c.spki, out->spki_sha256);
 	if (c.not_after <= clock_now())
 		return err_set(e, ERR_REFUSED, "has expired");
 	if (pubkey_open(c.spki, &out->key, e) == -1)

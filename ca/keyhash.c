@@ -5,11 +5,11 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "base/auto.h"
 #include "base/b64.h"
+#include "base/sha256.h"
 #include "ca/csr.h"
 #include "ca/pubkey.h"
 #include "hsm/tosign.h"
@@ -94,6 +94,6 @@ keyhash_pem(
 		rc = of_private_key(a, text, &spki, e);
 	if (rc == -1)
 		return -1;
-	(void)SHA256(spki.p, spki.n, out);
+	sha256(spki, out);
 	return 0;
 }

@@ -4,11 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "ca/keyhash.h"
 #include "ca/revoke.h"
 
@@ -17,14 +16,14 @@
 static int
 by_file(struct ctl *c, const char *path, struct store_cert *out, struct err *e)
 {
-	uint8_t fingerprint[SHA256_DIGEST_LENGTH];
+	uint8_t fingerprint[SHA256_SIZE];
 	struct span text, der;
 
 	if (file_read(c->a, path, FILE_MAX, &text, e) == -1)
 		return -1;
 	if (pem_decode(c->a, "CERTIFICATE", text, &der, e) == -1)
 		return err_prefix(e, "\"%s\"", path);
-	(void)SHA256(der.p, der.n, fingerprint);
+	sha256(der, fingerprint);
 	return store_cert_by_fingerprint(c->ctx->db, c->a, fingerprint, out, e);
 }
 
@@ -80,7 +79,7 @@ find_cert(struct ctl *c, const char *what, const char *issuer,
 	if (hex_decode(c->a, span_str(hex), &bytes, e) == -1 || bytes.n == 0)
 		return err_set(e, ERR_NOT_FOUND,
 		    "\"%.200s\" is no file, serial, id or fingerprint", what);
-	if (bytes.n == SHA256_DIGEST_LENGTH)
+	if (bytes.n == SHA256_SIZE)
 		return store_cert_by_fingerprint(
 		    c->ctx->db, c->a, bytes.p, out, e);
 	return by_serial(c, bytes, issuer, out, e);
