@@ -77,6 +77,13 @@ size_t issuer_count(const struct issuer_set *set);
 const struct issuer *issuer_at(const struct issuer_set *set, size_t i);
 
 /*
+ * CRL URLs of the issuer (complete or delta) for the certificate of this
+ * serial: where they have base/crl_partition.h's mark, its partition.
+ */
+struct profile_strings issuer_crl_urls(struct arena *a, const struct issuer *i,
+    const struct profile_strings *urls, struct span serial);
+
+/*
  * The AlgorithmIdentifier that a key of this SubjectPublicKeyInfo signs with:
  * ECDSA with the hash of the curve's size, RSA with SHA-256, Ed25519.
  */

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/conf.h"
 #include "base/der.h"
+#include "base/sha256.h"
 #include "ca/oid.h"
 #include "ca/profile_conf.h"
 #include "ca/request.h"
@@ -482,7 +481,7 @@ profile_build(struct arena *a, const struct conf *conf, struct profile *out,
 	out->aia = in->aia;
 	out->approval = in->approval;
 	out->text = arena_memdup(a, text.p, text.n);
-	(void)SHA256(text.p, text.n, out->hash);
+	sha256(text, out->hash);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i](&b) == -1)
 			return -1;
