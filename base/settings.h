@@ -59,7 +59,7 @@ struct settings_acme {
 
 /* OS users of the daemons; NULL: the user that starts them. */
 struct settings_users {
-	const char *enroll, *vald, *signd, *postgres, *oper;
+	const char *enroll, *vald, *signd, *pub, *ocsp, *postgres, *oper;
 };
 
 struct settings {
