@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/auto.h"
 #include "base/conf.h"
+#include "base/crl_partition.h"
 #include "base/settings_conf.h"
 
 #define DAY_S ((int64_t)86400)
@@ -140,6 +141,63 @@ check_listen(struct settings_file *f, struct err *e)
 	return 0;
 }
 
+/* How many of the URLs stand for partitions; -1: one is wrong. */
+static int
+count_marked(struct settings_file *f, const char *list, const char **urls,
+    unsigned n, struct err *e)
+{
+	const char *mark;
+	char at[PATH_SIZE];
+	unsigned i;
+	int marked = 0;
+
+	for (i = 0; i < n; i++) {
+		mark = strstr(urls[i], CRL_PARTITION_MARK);
+		if (mark != NULL)
+			marked++;
+		if (mark != NULL && strstr(mark + 1, CRL_PARTITION_MARK)) {
+			(void)snprintf(at, sizeof(at), "%s[%u]", list, i);
+			return conf_error(
+			    f->conf, at, e, "has " CRL_PARTITION_MARK " twice");
+		}
+	}
+	return marked;
+}
+
+static int
+check_partitions(struct settings_file *f, unsigned i, struct err *e)
+{
+	const struct settings_issuer *s = &f->s->issuers[i];
+	char crl[PATH_SIZE], fresh[PATH_SIZE], at[PATH_SIZE];
+	int marked, fresh_marked;
+
+	(void)snprintf(crl, sizeof(crl), "issuers[%u].crl-urls", i);
+	(void)snprintf(
+	    fresh, sizeof(fresh), "issuers[%u].freshest-crl-urls", i);
+	(void)snprintf(at, sizeof(at), "issuers[%u].crl-partitions", i);
+	marked = count_marked(f, crl, s->crl_urls, s->crl_urls_count, e);
+	fresh_marked = count_marked(
+	    f, fresh, s->freshest_crl_urls, s->freshest_crl_urls_count, e);
+	if (marked == -1 || fresh_marked == -1)
+		return -1;
+	if (s->crl_partitions > CRL_PARTITIONS_MAX)
+		return conf_error(
+		    f->conf, at, e, "must be at most %d", CRL_PARTITIONS_MAX);
+	if (s->crl_partitions > 0 && marked == 0)
+		return conf_error(f->conf, at, e,
+		    "needs a URL with " CRL_PARTITION_MARK " in crl-urls");
+	if (s->crl_partitions == 0 && marked > 0)
+		return conf_error(f->conf, crl, e,
+		    CRL_PARTITION_MARK " needs crl-partitions");
+	if (s->crl_partitions == 0 && fresh_marked > 0)
+		return conf_error(f->conf, fresh, e,
+		    CRL_PARTITION_MARK " needs crl-partitions");
+	if (s->freshest_crl_urls_count > 0 && s->crl_urls_count == 0)
+		return conf_error(f->conf, fresh, e,
+		    "a delta CRL needs crl-urls for the complete one");
+	return 0;
+}
+
 static int
 check_issuers(struct settings_file *f, struct err *e)
 {
@@ -155,6 +213,8 @@ check_issuers(struct settings_file *f, struct err *e)
 			return conf_error(f->conf, at, e,
 			    "issuer \"%s\" is there twice", s->issuers[i].name);
 		}
+		if (check_partitions(f, i, e) == -1)
+			return -1;
 	}
 	return 0;
 }

@@ -24,6 +24,9 @@ struct settings_issuer {
 	const char *chain;       /* PEM file of what certifies it, root last */
 	const char **crl_urls, **ocsp_urls, **ca_issuers_urls;
 	unsigned crl_urls_count, ocsp_urls_count, ca_issuers_urls_count;
+	const char **freshest_crl_urls; /* of delta CRLs */
+	unsigned freshest_crl_urls_count;
+	unsigned crl_partitions; /* 0: one CRL for all (crl_partition.h) */
 };
 
 struct settings_resolve {

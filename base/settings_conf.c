@@ -36,6 +36,8 @@ static const cyaml_schema_field_t issuer_fields[] = {
 	STRINGS("crl-urls", struct settings_issuer, crl_urls),
 	STRINGS("ocsp-urls", struct settings_issuer, ocsp_urls),
 	STRINGS("ca-issuers-urls", struct settings_issuer, ca_issuers_urls),
+	STRINGS("freshest-crl-urls", struct settings_issuer, freshest_crl_urls),
+	UINT("crl-partitions", struct settings_issuer, crl_partitions),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t issuer_entry = {

@@ -65,12 +65,14 @@ static int
 stage_build(struct enroll *x, struct err *e)
 {
 	const struct issuer *i = x->plan.issuer;
+	struct profile_strings crl_urls, freshest_urls;
 	struct tbs_input in = { .serial = span_of(x->serial, TBS_SERIAL_SIZE),
 		.sig_alg = i->sig_alg,
 		.issuer = i->subject,
 		.key_id = i->key_id,
 		.plan = &x->plan,
-		.crl_urls = &i->crl_urls,
+		.crl_urls = &crl_urls,
+		.freshest_urls = &freshest_urls,
 		.ocsp_urls = &i->ocsp_urls,
 		.ca_issuers_urls = &i->ca_issuers_urls };
 
@@ -78,8 +80,12 @@ stage_build(struct enroll *x, struct err *e)
 	if (x->ctx->signer != NULL &&
 	    sign_client_slot(x->ctx->signer, &x->slot, e) == -1)
 		return -1;
-	if (tbs_serial(x->slot, x->serial, e) == -1 ||
-	    tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
+	if (tbs_serial(x->slot, x->serial, e) == -1)
+		return -1;
+	crl_urls = issuer_crl_urls(x->ctx->arena, i, &i->crl_urls, in.serial);
+	freshest_urls =
+	    issuer_crl_urls(x->ctx->arena, i, &i->freshest_urls, in.serial);
+	if (tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
 		return -1;
 	sha256(x->tbs, x->tbs_hash);
 	return 0;

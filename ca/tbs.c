@@ -42,6 +42,8 @@ put_url_exts(struct buf *b, const struct tbs_input *in)
 		    b, in->ocsp_urls, in->ca_issuers_urls);
 	if (p->crldp && in->crl_urls->n > 0)
 		ext_crl_distribution_points(b, in->crl_urls);
+	if (p->crldp && in->freshest_urls != NULL && in->freshest_urls->n > 0)
+		ext_freshest_crl(b, in->freshest_urls);
 }
 
 static void

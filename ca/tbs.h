@@ -23,6 +23,7 @@ struct tbs_input {
 	const struct policy_plan *plan;
 	/* URLs; the profile says whether they are used */
 	const struct profile_strings *crl_urls, *ocsp_urls, *ca_issuers_urls;
+	const struct profile_strings *freshest_urls; /* NULL: none */
 };
 
 /* Assembles the TBSCertificate in the arena. */

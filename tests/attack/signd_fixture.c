@@ -237,7 +237,8 @@ put_exts(struct fixture *f, struct buf *b, const struct fixture_tbs *t)
 	else
 		put_ext(b, "2.5.29.35", false, t->aki.n > 0 ? t->aki : f->aki);
 	if (t->extra_oid != NULL)
-		put_ext(b, t->extra_oid, false, span_of("\x05\x00", 2));
+		put_ext(b, t->extra_oid, false,
+		    t->extra.n > 0 ? t->extra : span_of("\x05\x00", 2));
 	der_end(b, list);
 	der_end(b, outer);
 }

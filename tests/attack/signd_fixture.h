@@ -61,7 +61,8 @@ struct fixture_tbs {
 	const char *dns;       /* "a.good.test"; "" leaves the SAN out */
 	const char *cn;        /* NULL: empty subject */
 	const char *eku;       /* dotted; NULL: serverAuth */
-	const char *extra_oid; /* one more extension with the value NULL */
+	const char *extra_oid; /* one more extension */
+	struct span extra;     /* its value; empty: an ASN.1 NULL */
 	int64_t not_before;    /* relative to now */
 	int64_t validity_s;    /* 0: a day */
 	bool ca, self;         /* self: for the CA itself */
