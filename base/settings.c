@@ -49,6 +49,7 @@ fill_in(struct settings_file *f)
 	s->keys = absolute(f, s->keys, "keys.yaml");
 	s->run_dir = absolute(f, s->run_dir, "run");
 	s->state_dir = absolute(f, s->state_dir, ".");
+	s->crl_hook = absolute(f, s->crl_hook, NULL);
 	s->cluster_secret = absolute(f, s->cluster_secret, "secrets/cluster");
 	if (s->https_profile == NULL)
 		s->https_profile = "tls-server";
@@ -199,6 +200,33 @@ check_partitions(struct settings_file *f, unsigned i, struct err *e)
 }
 
 static int
+check_crl(struct settings_file *f, unsigned i, struct err *e)
+{
+	struct settings_crl *s = &f->s->issuers[i].crl;
+	const struct duration all[] = {
+		{ "interval", s->interval, "1d", 10, 365 * DAY_S,
+		    &s->interval_s },
+		{ "overlap", s->overlap, "6d", 10, 365 * DAY_S, &s->overlap_s },
+		{ "min-gap", s->min_gap, "1m", 1, DAY_S, &s->min_gap_s },
+		{ "delta-interval", s->delta_interval, "1h", 10, 30 * DAY_S,
+		    &s->delta_interval_s },
+	};
+	char at[PATH_SIZE];
+	struct err why;
+	size_t k;
+
+	for (k = 0; k < sizeof(all) / sizeof(all[0]); k++) {
+		(void)snprintf(
+		    at, sizeof(at), "issuers[%u].crl.%s", i, all[k].path);
+		if (conf_duration(
+			all[k].text == NULL ? all[k].def : all[k].text,
+			all[k].min_s, all[k].max_s, all[k].out_s, &why) == -1)
+			return conf_error(f->conf, at, e, "%s", why.text);
+	}
+	return 0;
+}
+
+static int
 check_issuers(struct settings_file *f, struct err *e)
 {
 	const struct settings *s = f->s;
@@ -213,7 +241,7 @@ check_issuers(struct settings_file *f, struct err *e)
 			return conf_error(f->conf, at, e,
 			    "issuer \"%s\" is there twice", s->issuers[i].name);
 		}
-		if (check_partitions(f, i, e) == -1)
+		if (check_partitions(f, i, e) == -1 || check_crl(f, i, e) == -1)
 			return -1;
 	}
 	return 0;

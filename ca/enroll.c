@@ -184,6 +184,12 @@ stage_sign(struct enroll *x, struct err *e)
 	struct sign_reply reply;
 
 	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
+	if (x->req->responder != NULL) {
+		sr.kind = SIGN_RESPONDER;
+		sr.responder_host = x->req->responder->host;
+		sr.responder_not_after = x->req->responder->not_after;
+		sr.responder_signature = x->req->responder->signature;
+	}
 	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
 	    -1)
 		return e->kind == ERR_REFUSED ? give_up(x, e) : -1;

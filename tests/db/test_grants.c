@@ -19,6 +19,9 @@
 
 #define H32 "decode(repeat('ab', 32), 'hex')"
 #define BLOCK "INSERT INTO blocked_key (spki_sha256, why) VALUES "
+#define RESPONDER_ROW                                                          \
+	"INSERT INTO responder (host, issuer, spki, not_after, signature)"     \
+	" SELECT 'h', min(id), 'x', now(), 'y' FROM issuer"
 #define AUDIT_ROW                                                              \
 	"INSERT INTO audit (writer, seq, kind, leaf) VALUES (4096, 99, 'x', 'y')"
 #define VALIDATION_ROW                                                         \
@@ -155,6 +158,17 @@ static const struct attempt attempts[] = {
 	    ERR_REFUSED },
 	{ "chancery_enroll", "UPDATE acme_authz SET valid_s = 9", ERR_REFUSED },
 	{ "chancery_enroll", "DELETE FROM acme_order", ERR_REFUSED },
+	/* a responder asks, the publisher answers */
+	{ "chancery_ocsp", RESPONDER_ROW, ERR_NONE },
+	{ "chancery_ocsp", "UPDATE responder SET spki = 'y'", ERR_NONE },
+	{ "chancery_ocsp", "UPDATE responder SET cert = 'y'", ERR_REFUSED },
+	{ "chancery_ocsp", "UPDATE responder SET host = 'y'", ERR_REFUSED },
+	{ "chancery_ocsp", "DELETE FROM responder", ERR_REFUSED },
+	{ "chancery_pub", "UPDATE responder SET cert = 'y', fault = NULL",
+	    ERR_NONE },
+	{ "chancery_pub", "UPDATE responder SET spki = 'z'", ERR_REFUSED },
+	{ "chancery_pub", RESPONDER_ROW, ERR_REFUSED },
+	{ "chancery_enroll", "SELECT * FROM responder", ERR_REFUSED },
 	/* ocsp reads two tables */
 	{ "chancery_ocsp", "SELECT * FROM cert_status", ERR_NONE },
 	{ "chancery_ocsp", "SELECT * FROM status_change", ERR_NONE },
@@ -271,7 +285,7 @@ copy_file(const char *from, const char *to, const char *more)
 }
 
 static const char *const files[] = { "001-core.sql", "002-cert.sql",
-	"003-acme.sql", "004-revoke.sql" };
+	"003-acme.sql", "004-revoke.sql", "005-status.sql", "006-crl.sql" };
 #define N_FILES ((int)(sizeof(files) / sizeof(files[0])))
 
 /* A copy of the schema's first 'n' files, with 'more' added to the last. */

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the corpora of fuzz_csr, fuzz_jws and fuzz_profile again, below the
-# directory named on the command line.  Keys are new each time, so the files
+# Makes the corpora of fuzz_csr, fuzz_jws, fuzz_ocsp and fuzz_profile again, below
+# the directory named on the command line.  Keys are new each time, so the files
 # differ from the committed ones; only their kinds matter.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:?usage: make-corpus.sh directory}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$out/csr" "$out/jws" "$out/profile"
+mkdir -p "$out/csr" "$out/jws" "$out/ocsp" "$out/profile"
 
 # csr NAME ALGORITHM SUBJECT [EXTENSION...]
 csr() {
@@ -62,6 +62,85 @@ jws rsa "{\"alg\":\"RS256\",\"jwk\":{\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"wf$n
 jws hs256 "{\"alg\":\"HS256\",\"kid\":\"1\",$rest}" '{}'
 jws b64 "{\"alg\":\"ES256\",\"b64\":false,\"crit\":[\"b64\"],\"kid\":\"1\",$rest}" '{}'
 jws general "{\"alg\":\"ES256\",\"kid\":\"1\",$rest}" '{}' ',"signatures":[],"header":{}'
+
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	-keyout "$tmp/ca.key" -out "$tmp/ca.pem" -subj /O=Test/CN=ca -days 9 \
+	2>/dev/null
+# ocsp NAME OPTION...
+ocsp() {
+	name=$1
+	shift
+	openssl ocsp -issuer "$tmp/ca.pem" "$@" -reqout "$out/ocsp/$name" \
+		>/dev/null
+}
+s=0x4a6f00112233445566778899aabbccdd
+ocsp sha1 -no_nonce -serial $s
+ocsp nonce -serial $s
+ocsp sha256 -no_nonce -sha256 -serial $s
+ocsp sha384 -no_nonce -sha384 -serial $s
+ocsp sha512 -no_nonce -sha512 -serial $s
+ocsp md5 -no_nonce -md5 -serial $s
+ocsp serials -no_nonce -serial 0 -serial 0x80 -serial -1 -serial -0x80
+ocsp mixed -serial 1 -sha256 -serial 2 -sha1 -serial 3
+ocsp long -no_nonce -serial 0x$(openssl rand -hex 40)
+set --
+for i in $(seq 32); do
+	set -- "$@" -serial "$i"
+done
+ocsp full "$@"
+ocsp over "$@" -serial 33
+ocsp signed -serial $s -signer "$tmp/ca.pem" -signkey "$tmp/ca.key"
+{
+	printf '//'
+	openssl base64 -A <"$out/ocsp/sha1" | sed 's/+/%2B/g; s|/|%2f|; s/=//g'
+} >"$out/ocsp/path"
+# ext NAME CRITICAL OID VALUE: one more extension, by the configuration of
+# asn1parse
+ext() {
+	cat >"$tmp/cnf" <<-CNF
+	asn1 = SEQUENCE:req
+	[req]
+	tbs = SEQUENCE:tbs
+	[tbs]
+	version = EXPLICIT:0,INTEGER:$5
+	name = EXPLICIT:1,IMPLICIT:2,IA5STRING:a.test
+	list = SEQUENCE:list
+	exts = EXPLICIT:2,SEQUENCE:exts
+	[list]
+	one = SEQUENCE:one
+	[one]
+	id = SEQUENCE:id
+	single = EXPLICIT:0,SEQUENCE:exts2
+	[id]
+	alg = SEQUENCE:alg
+	name = FORMAT:HEX,OCTETSTRING:0102
+	key = FORMAT:HEX,OCTETSTRING:03
+	serial = INTEGER:0x80
+	[alg]
+	oid = OID:1.3.14.3.2.26
+	[exts]
+	ext = SEQUENCE:ext
+	[exts2]
+	ext = SEQUENCE:locator
+	[locator]
+	oid = OID:1.3.6.1.5.5.7.48.1.7
+	value = FORMAT:HEX,OCTETSTRING:3000
+	[ext]
+	oid = OID:$3
+	critical = BOOLEAN:$2
+	value = FORMAT:HEX,OCTETSTRING:$4
+	CNF
+	openssl asn1parse -genconf "$tmp/cnf" -noout -out "$out/ocsp/$1"
+}
+nonce=1.3.6.1.5.5.7.48.1.2
+ext crit-unknown TRUE 1.2.3 3000 0
+ext crit-algs TRUE 1.3.6.1.5.5.7.48.1.8 3000 0
+ext false FALSE 1.3.6.1.5.5.7.48.1.4 3000 0
+ext nonce-raw TRUE $nonce 00112233445566778899aabbccddeeff 0
+ext nonce-empty TRUE $nonce 0400 0
+ext nonce-short TRUE $nonce 04020102 0
+ext version TRUE $nonce 04020102 1
+printf '0\2000\200\0\0\0\0' >"$out/ocsp/indefinite"
 
 cp "$top"/policies/*.yaml "$out/profile/"
 rm -f "$out/profile/keys.yaml"
