@@ -21,7 +21,7 @@
 
 #define DB_WAIT_MS 60000
 #define STOP_MS 15000
-#define LOGINS 5
+#define LOGINS 6
 
 /* Everything that one machine runs. */
 struct up {
@@ -62,15 +62,19 @@ fill_pg(struct up *u)
 		"chancery_enroll" };
 	u->logins[1] =
 	    (struct embedded_login){ or_self(u, us->vald), "chancery_vald" };
-	u->logins[2] = (struct embedded_login){ u->c->user, "chancery_oper" };
+	u->logins[2] =
+	    (struct embedded_login){ or_self(u, us->pub), "chancery_pub" };
 	u->logins[3] =
+	    (struct embedded_login){ or_self(u, us->ocsp), "chancery_ocsp" };
+	u->logins[4] = (struct embedded_login){ u->c->user, "chancery_oper" };
+	u->logins[5] =
 	    (struct embedded_login){ or_self(u, us->oper), "chancery_oper" };
 	u->pg = (struct embedded_conf){
 		.data_dir = arena_printf(a, "%s/pg/data", u->s->state_dir),
 		.socket_dir = arena_printf(a, "%s/pg", u->s->run_dir),
 		.log_file = arena_printf(a, "%s/pg/log", u->s->state_dir),
 		.logins = u->logins,
-		.n_logins = 4,
+		.n_logins = LOGINS,
 	};
 	u->superuser = arena_printf(a, "host='%s' dbname=%s user=postgres",
 	    u->pg.socket_dir, EMBEDDED_DBNAME);
@@ -206,6 +210,17 @@ open_signals(struct up *u, struct err *e)
 	return 0;
 }
 
+/* One that reads chancery.yaml. */
+static void
+add_daemon(struct up *u, const char *name, const char *user)
+{
+	struct service *s = add_service(u, name, user, true);
+
+	s->argv[0] = ctl_daemon(u->c, name);
+	s->argv[1] = "-c";
+	s->argv[2] = u->c->config;
+}
+
 static void
 add_daemons(struct up *u)
 {
@@ -221,14 +236,10 @@ add_daemons(struct up *u)
 	s->argv[4] = u->s->run_dir;
 	s->argv[5] = "-s";
 	s->argv[6] = arena_printf(c->a, "%s/signd", u->s->state_dir);
-	s = add_service(u, "vald", us->vald, true);
-	s->argv[0] = ctl_daemon(c, "vald");
-	s->argv[1] = "-c";
-	s->argv[2] = c->config;
-	s = add_service(u, "enrolld", us->enroll, true);
-	s->argv[0] = ctl_daemon(c, "enrolld");
-	s->argv[1] = "-c";
-	s->argv[2] = c->config;
+	add_daemon(u, "vald", us->vald);
+	add_daemon(u, "enrolld", us->enroll);
+	add_daemon(u, "pubd", us->pub);
+	add_daemon(u, "ocspd", us->ocsp);
 }
 
 static int
