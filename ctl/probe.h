@@ -8,7 +8,7 @@
 
 #include "ctl/ctl.h"
 
-#define PROBE_LINES_MAX 32
+#define PROBE_LINES_MAX 64
 
 struct probe {
 	struct {
@@ -23,7 +23,7 @@ struct probe {
 void probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
     const char *text, const char *advice);
 
-/* The running parts: supervisor, database, each slot of the signer. */
+/* The running parts: supervisor, database, CRLs, each slot of the signer. */
 void probe_running(struct ctl *c, struct probe *out);
 
 /* The files: issuers, profiles, keys.yaml, secrets, ports. */
