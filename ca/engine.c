@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "ca/reconcile.h"
+#include "ca/revoke.h"
 #include "db/db.h"
 #include "db/store_acme.h"
 #include "db/store_cert.h"
@@ -227,11 +228,18 @@ int
 engine_housekeep(struct ctx *ctx, struct err *e)
 {
 	size_t issued = 0, voided = 0, deleted;
+	uint64_t revoked;
 	int rc;
 
 	/* first: nobody's open intent keeps old nonces in the table */
 	if (store_nonce_clean(ctx->db, NONCES_A_TURN, &deleted, e) == -1)
 		return -1;
+	if (revoke_late(ctx, &revoked, e) == -1)
+		return -1;
+	if (revoked > 0)
+		log_msg(LOG_WARN, "revoked",
+		    "%llu certificates of keys that were blocked meanwhile",
+		    (unsigned long long)revoked);
 	rc = reconcile_all(ctx, INTENTS_A_TURN, &issued, &voided, e);
 	if (issued + voided > 0)
 		log_msg(LOG_INFO, "reconciled",

@@ -17,6 +17,7 @@
 #include "db/store_audit.h"
 #include "db/store_cert.h"
 #include "db/store_request.h"
+#include "db/store_revoke.h"
 #include "hsm/sign_client.h"
 
 #define REASON_CESSATION 5
@@ -132,6 +133,7 @@ stage_reserve(struct enroll *x, struct err *e)
 	memcpy(in.request_hash, x->request_hash, STORE_HASH_SIZE);
 	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
 	memcpy(in.profile_hash, x->profile->hash, STORE_HASH_SIZE);
+	(void)SHA256(x->plan.spki.p, x->plan.spki.n, in.spki_sha256);
 	if (store_cert_reserve(x->ctx->writer, &in, &x->row.id, e) == -1) {
 		x->repeated = e->kind == ERR_CONFLICT;
 		return -1;
@@ -410,9 +412,10 @@ attempt(struct enroll *x, struct err *e)
 			return -1;
 		return refused(x, e);
 	}
-	if (run_stage(x, ENROLL_APPROVE, e) == -1 ||
-	    (!x->done && run_stage(x, ENROLL_RESERVE, e) == -1))
+	if (run_stage(x, ENROLL_APPROVE, e) == -1)
 		return -1;
+	if (!x->done && run_stage(x, ENROLL_RESERVE, e) == -1)
+		return e->kind == ERR_BAD_KEY ? refused(x, e) : -1;
 	if (!x->done && (run_stage(x, ENROLL_SIGN, e) == -1 ||
 			    run_stage(x, ENROLL_COMMIT, e) == -1))
 		return -1;
@@ -518,7 +521,7 @@ enroll_confirm(struct ctx *ctx, const char *protocol, const char *txn,
 	r.issuer = res.issuer->id;
 	r.serial = res.serial;
 	r.at = clock_now();
-	if (store_cert_revoke(ctx->writer, &r, e) == -1)
+	if (store_revoke(ctx->writer, &r, e) == -1)
 		return e->kind == ERR_CONFLICT ? 0 : -1;
 	return 0;
 }

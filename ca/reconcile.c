@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "ca/certrow.h"
+#include "ca/revoke.h"
 #include "db/store_cert.h"
 #include "hsm/sign_client.h"
 
@@ -26,7 +27,10 @@ complete(struct ctx *ctx, const struct store_open_intent *in,
 	if (certrow_fill(
 		ctx->arena, issuer, reply->tbs, reply->signature, row, e) == -1)
 		return -1;
-	return store_cert_commit(ctx->writer, row, ctx->request_id, e);
+	if (store_cert_commit(ctx->writer, row, ctx->request_id, e) == -1)
+		return -1;
+	/* an intent may have been open for long */
+	return revoke_if_blocked(ctx, row, e);
 }
 
 int

@@ -16,8 +16,8 @@
 struct db;
 
 /* The schema versions this program works with. */
-#define DB_SCHEMA_MIN 5
-#define DB_SCHEMA_MAX 5
+#define DB_SCHEMA_MIN 6
+#define DB_SCHEMA_MAX 6
 
 /*
  * A connection that opens when it is first needed.  'conninfo' is libpq's;

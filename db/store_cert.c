@@ -22,15 +22,20 @@ hash_hex(struct arena *a, const uint8_t h[STORE_HASH_SIZE])
 	return hex_encode(a, hash_of(h));
 }
 
-/* The arrays of a batch as rows 't', each with a new id. */
+/*
+ * The arrays of a batch as rows 't', each with a new id, or none when its key
+ * is blocked: then the usual form fails and the careful one says so.
+ */
 #define RESERVE_ROWS                                                           \
-	"WITH t AS MATERIALIZED (SELECT u.*,"                                  \
-	" (SELECT cert_month(now()) << 40) | nextval('cert_seq') AS id"        \
+	"WITH t AS MATERIALIZED (SELECT u.*, CASE WHEN"                        \
+	" (SELECT b.at FROM blocked_key b WHERE b.spki_sha256 = u.spki)"       \
+	" IS NULL THEN (SELECT cert_month(now()) << 40)"                       \
+	" | nextval('cert_seq') END AS id"                                     \
 	" FROM unnest($2::text[], $3::text[], $4::bytea[], $5::int[],"         \
 	" $6::bytea[], $7::bytea[], $8::int[], $9::text[], $10::bytea[],"      \
-	" $11::text[], $12::bytea[]) WITH ORDINALITY"                          \
+	" $11::text[], $12::bytea[], $13::bytea[]) WITH ORDINALITY"            \
 	" AS u(protocol, txn, request_hash, issuer, serial, tbs_hash,"         \
-	" slot, profile, profile_hash, principal, leaf, ord)),"                \
+	" slot, profile, profile_hash, principal, spki, leaf, ord)),"          \
 	" r AS (INSERT INTO request AS x (protocol, txn, state, slot,"         \
 	" class, issuer, cert_id, request_hash, tbs_hash, profile_hash,"       \
 	" serial, profile, principal)"                                         \
@@ -49,7 +54,7 @@ static const struct writer_stmt reserve_stmt = {
 	    false },
 	.careful = { "cert_reserve_careful",
 	    RESERVE_ROWS
-	    " ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"
+	    " WHERE id IS NOT NULL ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"
 	    " slot = excluded.slot, class = excluded.class,"
 	    " issuer = excluded.issuer, cert_id = excluded.cert_id,"
 	    " created_at = now(), request_hash = excluded.request_hash,"
@@ -60,9 +65,10 @@ static const struct writer_stmt reserve_stmt = {
 	    " ok AS MATERIALIZED (SELECT t.ord, t.id, t.leaf,"
 	    " row_number() OVER () AS n FROM t JOIN r ON r.cert_id = t.id)," RESERVE_AUDIT
 	    " + n, id, 'intent', leaf FROM ok)"
-	    " SELECT ord, 0, id FROM ok",
+	    " SELECT ord, 0, id FROM ok UNION ALL"
+	    " SELECT ord, 3, 0::bigint FROM t WHERE id IS NULL",
 	    false },
-	.cols = "ssbibbisbsb",
+	.cols = "ssbibbisbsbb",
 };
 
 static struct span
@@ -106,6 +112,7 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 	writer_text(&r, in->profile);
 	writer_bytes(&r, hash_of(in->profile_hash));
 	writer_text(&r, in->principal);
+	writer_bytes(&r, hash_of(in->spki_sha256));
 	writer_bytes(&r, intent_leaf(a, in));
 	if (writer_do(w, &r, cert_id, e) == 0)
 		return 0;
@@ -113,6 +120,9 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 		return err_set(e, ERR_CONFLICT,
 		    "transaction \"%s\" of %s exists already", in->txn,
 		    in->protocol);
+	if (e != NULL && e->kind == ERR_BAD_KEY)
+		return err_set(e, ERR_BAD_KEY,
+		    "the key is blocked: it was revoked as compromised");
 	return -1;
 }
 
@@ -327,77 +337,6 @@ store_cert_void(struct writer *w, int64_t cert_id, const char *protocol,
 		    "certificate %" PRId64 " is issued already", cert_id);
 	if (e != NULL && e->kind == ERR_NOT_FOUND)
 		return err_set(e, ERR_NOT_FOUND, "no intent %" PRId64, cert_id);
-	return -1;
-}
-
-/* A certificate on hold (6) may be revoked for good. */
-static const struct writer_stmt revoke_stmt = {
-	.db = { "cert_revoke",
-	    "WITH t AS MATERIALIZED (SELECT u.*, (SELECT s.cert_id"
-	    " FROM cert_status s WHERE s.issuer = u.issuer"
-	    " AND s.serial = u.serial) AS id"
-	    " FROM unnest($2::int[], $3::bytea[], $4::int[],"
-	    " $5::timestamptz[], $6::bytea[]) WITH ORDINALITY"
-	    " AS u(issuer, serial, reason, at, leaf, ord)),"
-	    " s AS (UPDATE cert_status s SET status = 1, reason = t.reason,"
-	    " revoked_at = CASE s.status WHEN 1 THEN s.revoked_at ELSE t.at"
-	    " END FROM t WHERE s.issuer = t.issuer AND s.serial = t.serial"
-	    " AND (s.status = 0 OR (s.reason = 6 AND t.reason <> 6))"
-	    " RETURNING t.ord, s.cert_id, s.not_after, s.revoked_at,"
-	    " s.issuer, s.reason, s.serial, t.leaf),"
-	    " ok AS MATERIALIZED (SELECT *, row_number() OVER (ORDER BY ord)"
-	    " AS n FROM s),"
-	    " f AS (INSERT INTO status_change (writer, seq, cert_id,"
-	    " not_after, revoked_at, issuer, status, reason, serial)"
-	    " SELECT $1::int, " STORE_LAST_CHANGE " + n, cert_id, not_after,"
-	    " revoked_at, issuer, 1, reason, serial FROM ok),"
-	    " a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"
-	    " SELECT $1::int, " STORE_LAST_AUDIT " + n, cert_id, 'revoke', leaf"
-	    " FROM ok)"
-	    " SELECT ord, 0, cert_id FROM ok UNION ALL"
-	    " SELECT ord, 2, 0::bigint FROM t WHERE id IS NULL",
-	    false },
-	.cols = "ibitb",
-	.notify = STORE_CHANNEL,
-};
-
-static struct span
-revoke_leaf(struct arena *a, const struct store_revocation *rv)
-{
-	const struct audit_pair pairs[] = {
-		{ "issuer", arena_printf(a, "%d", rv->issuer) },
-		{ "serial", hex_encode(a, rv->serial) },
-		{ "reason",
-		    rv->reason < 0 ? NULL : arena_printf(a, "%d", rv->reason) },
-		{ "at", arena_printf(a, "%" PRId64, rv->at) },
-		{ "actor", rv->actor },
-		{ "req", rv->request_id },
-	};
-	struct audit_event ev = { "revoke", 0, pairs,
-		sizeof(pairs) / sizeof(pairs[0]) };
-
-	return audit_leaf(a, &ev);
-}
-
-int
-store_cert_revoke(
-    struct writer *w, const struct store_revocation *rv, struct err *e)
-{
-	AUTO(arena_auto) a = arena_new();
-	struct writer_row r = { .stmt = &revoke_stmt };
-
-	writer_int(&r, rv->issuer);
-	writer_bytes(&r, rv->serial);
-	writer_int(&r, rv->reason);
-	writer_int(&r, rv->at);
-	writer_bytes(&r, revoke_leaf(a, rv));
-	if (writer_do(w, &r, NULL, e) == 0)
-		return 0;
-	if (e != NULL && e->kind == ERR_CONFLICT)
-		return err_set(
-		    e, ERR_CONFLICT, "the certificate is revoked already");
-	if (e != NULL && e->kind == ERR_NOT_FOUND)
-		return err_set(e, ERR_NOT_FOUND, "no such certificate");
 	return -1;
 }
 

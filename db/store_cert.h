@@ -1,5 +1,5 @@
 /*
- * Serial intents, certificates, their status and revocation.
+ * Serial intents, certificates and their status; revoking: store_revoke.h.
  *
  * The intent row is the first audit row of a certificate and is never
  * updated; the certificate row completes it.  A request row, unique on
@@ -76,6 +76,7 @@ struct store_intent {
 	const char *profile;
 	uint8_t profile_hash[STORE_HASH_SIZE];
 	const char *principal;
+	uint8_t spki_sha256[STORE_HASH_SIZE];
 	int64_t not_before, not_after;
 	const char *request_id;
 };
@@ -83,7 +84,8 @@ struct store_intent {
 /*
  * Transaction 1: makes the request row and the intent (audit) row durable and
  * gives the certificate its id.  CONFLICT when (protocol, txn) exists: the
- * caller looks it up and decides; a VOID one is taken over.
+ * caller looks it up and decides; a VOID one is taken over.  BAD_KEY when the
+ * key is blocked (store_revoke.h).
  */
 int store_cert_reserve(struct writer *w, const struct store_intent *in,
     int64_t *cert_id, struct err *e) MUST_USE;
@@ -116,6 +118,7 @@ struct store_cert {
 	bool revoked;
 	int reason; /* CRLReason, -1 when none was given */
 	int64_t revoked_at, issued_at;
+	int64_t invalidity_at; /* 0: none was given */
 };
 
 /*
@@ -179,21 +182,6 @@ struct store_cert_query {
 int store_cert_list(struct db *db, struct arena *a,
     const struct store_cert_query *q, struct store_cert **out, size_t *n,
     struct err *e) MUST_USE;
-
-/*
- * Revokes: status, change feed, audit in one transaction.  CONFLICT when it
- * is revoked already, NOT_FOUND when it is unknown.  'reason' is a CRLReason
- * or -1.
- */
-struct store_revocation {
-	int issuer;
-	struct span serial;
-	int reason;
-	int64_t at;
-	const char *actor, *request_id;
-};
-int store_cert_revoke(
-    struct writer *w, const struct store_revocation *r, struct err *e) MUST_USE;
 
 /*
  * Makes the monthly partitions of certificates from now to 'months' ahead

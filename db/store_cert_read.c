@@ -1,13 +1,9 @@
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-#include "db/db_int.h"
+#include "db/query.h"
 #include "db/store_cert.h"
 
-#define QUERY_MAX 8192
 #define LIST_MAX 1000
 
 #define CERT_COLUMNS                                                           \
@@ -16,7 +12,7 @@
 	" c.subject, c.spki_sha256, c.fingerprint, c.der, c.sign_slot,"        \
 	" c.sign_seq, c.sign_head, s.status = 1, s.reason, s.revoked_at,"      \
 	" c.issued_at, (SELECT array_agg(k.type || ':' || reverse(k.rev))"     \
-	" FROM cert_name k WHERE k.cert_id = c.id)"                            \
+	" FROM cert_name k WHERE k.cert_id = c.id), s.invalidity_at"           \
 	" FROM cert c JOIN issuer i ON i.id = c.issuer"                        \
 	" JOIN cert_status s ON s.issuer = c.issuer AND s.serial = c.serial"
 
@@ -62,6 +58,7 @@ read_cert(struct arena *a, const PGresult *r, int row, struct store_cert *c)
 	c->reason = db_i2(r, row, 19);
 	c->revoked_at = db_time(r, row, 20);
 	c->issued_at = db_time(r, row, 21);
+	c->invalidity_at = db_time(r, row, 23);
 	read_names(a, r, row, c);
 }
 
@@ -119,88 +116,25 @@ store_cert_by_fingerprint(struct db *db, struct arena *a,
 	return get_one(db, a, &stmt, &p, out, e);
 }
 
-/* A query that is being written: text and parameters. */
-struct query {
-	struct buf sql;
-	struct db_args args;
-};
-
-/* Adds a condition whose "$" at the end becomes the next parameter. */
-static void
-and_text(struct query *q, const char *condition, const char *v)
-{
-	if (v == NULL)
-		return;
-	db_arg_text(&q->args, v);
-	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
-}
-
-static void
-and_int(struct query *q, const char *condition, int64_t v)
-{
-	if (v == 0)
-		return;
-	db_arg_i8(&q->args, v);
-	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
-}
-
-static void
-and_time(struct query *q, const char *condition, int64_t v)
-{
-	if (v == 0)
-		return;
-	db_arg_time(&q->args, v);
-	buf_printf(&q->sql, " AND %s$%d", condition, q->args.n);
-}
-
-/*
- * Reversed names under a suffix lie between "moc.elpmaxe." and
- * "moc.elpmaxe/": in ASCII the slash follows the dot.
- */
-static void
-and_name(struct query *q, const char *name)
-{
-	if (name == NULL)
-		return;
-	if (strncmp(name, "*.", 2) != 0) {
-		and_text(q,
-		    "c.id IN (SELECT k.cert_id FROM cert_name k"
-		    " WHERE k.rev = reverse(lower(",
-		    name);
-		buf_str(&q->sql, ")))");
-		return;
-	}
-	db_arg_text(&q->args, name + 1);
-	buf_printf(&q->sql,
-	    " AND c.id IN (SELECT k.cert_id FROM cert_name k"
-	    " WHERE k.rev >= reverse(lower($%d))"
-	    " AND k.rev < reverse('/' || substr(lower($%d), 2)))",
-	    q->args.n, q->args.n);
-}
-
 static void
 build_list(struct query *q, const struct store_cert_query *s)
 {
 	size_t limit = s->limit;
 
 	buf_str(&q->sql, CERT_COLUMNS " WHERE true");
-	and_text(q, "i.name = ", s->issuer_name);
-	and_text(q, "c.profile = ", s->profile);
-	and_text(q, "c.principal = ", s->principal);
-	and_name(q, s->name);
-	and_time(q, "c.not_after < ", s->expires_before);
-	and_time(q, "c.not_after > ", s->expires_after);
-	and_int(q, "c.id < ", s->before_id);
-	if (s->serial.n > 0) {
-		db_arg_bytes(&q->args, s->serial);
-		buf_printf(&q->sql, " AND c.serial = $%d", q->args.n);
-	}
+	query_text(q, "i.name = ", s->issuer_name);
+	query_text(q, "c.profile = ", s->profile);
+	query_text(q, "c.principal = ", s->principal);
+	query_name(q, s->name);
+	query_time(q, "c.not_after < ", s->expires_before);
+	query_time(q, "c.not_after > ", s->expires_after);
+	query_int(q, "c.id < ", s->before_id);
+	query_bytes(q, "c.serial = ", s->serial);
 	if (s->revoked >= 0)
 		buf_printf(&q->sql, " AND s.status = %d", s->revoked != 0);
 	if (limit == 0 || limit > LIST_MAX)
 		limit = LIST_MAX;
 	buf_printf(&q->sql, " ORDER BY c.id DESC LIMIT %zu", limit);
-	buf_u8(&q->sql, 0);
 }
 
 int
@@ -208,14 +142,14 @@ store_cert_list(struct db *db, struct arena *a,
     const struct store_cert_query *s, struct store_cert **out, size_t *n,
     struct err *e)
 {
-	struct query q = { .args = { .n = 0 } };
+	struct query q;
 	AUTO(PGresult) r = NULL;
 	size_t i;
 	int rc;
 
-	buf_init(&q.sql, QUERY_MAX);
+	query_init(&q);
 	build_list(&q, s);
-	rc = db_query(db, (const char *)q.sql.p, &q.args, &r, e);
+	rc = query_run(&q, db, &r, e);
 	buf_clear(&q.sql);
 	if (rc == -1)
 		return -1;

@@ -378,20 +378,58 @@ writer_null(struct writer_row *r)
 	next_col(r)->null = true;
 }
 
+/* Queues the jobs and wakes the writer's thread. */
 static void
-submit_and_wait(struct writer *w, struct writer_job *j)
+submit(struct writer *w, struct writer_job *jobs, size_t n)
 {
-	(void)sem_init(&j->done, 0, 0);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		(void)sem_init(&jobs[i].done, 0, 0);
 	(void)pthread_mutex_lock(&w->lock);
-	*w->tail = j;
-	w->tail = &j->next;
-	w->waiting++;
-	if (w->waiting == 1 || w->waiting >= w->expected)
+	for (i = 0; i < n; i++) {
+		*w->tail = &jobs[i];
+		w->tail = &jobs[i].next;
+	}
+	w->waiting += n;
+	if (w->waiting == n || w->waiting >= w->expected)
 		(void)pthread_cond_signal(&w->work);
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static void
+await(struct writer_job *j)
+{
 	while (sem_wait(&j->done) == -1 && errno == EINTR)
 		continue;
 	(void)sem_destroy(&j->done);
+}
+
+static int
+check_row(const struct writer *w, const struct writer_row *r, struct err *e)
+{
+	if ((size_t)r->n != strlen(r->stmt->cols))
+		return err_set(e, ERR_INTERNAL,
+		    "statement \"%s\" has %zu columns, not %d",
+		    r->stmt->db.name, strlen(r->stmt->cols), r->n);
+	if (w->role == NULL && !r->stmt->unnumbered)
+		return err_set(e, ERR_INTERNAL,
+		    "statement \"%s\" needs a writer number", r->stmt->db.name);
+	return 0;
+}
+
+static int
+outcome(const struct writer_job *j, struct err *e)
+{
+	if (j->rc == -1)
+		return err_set(e, j->err.kind, "%s", j->err.text);
+	if (j->answered && j->code == WRITER_OK)
+		return 0;
+	if (j->answered && j->code == WRITER_NOT_FOUND)
+		return err_set(e, ERR_NOT_FOUND, "no such row");
+	if (j->answered && j->code == WRITER_BAD_KEY)
+		return err_set(e, ERR_BAD_KEY, "the key is unacceptable");
+	return err_set(e, ERR_CONFLICT, "the row exists already");
 }
 
 int
@@ -400,24 +438,38 @@ writer_do(
 {
 	struct writer_job j = { .row = r };
 
-	if ((size_t)r->n != strlen(r->stmt->cols))
-		return err_set(e, ERR_INTERNAL,
-		    "statement \"%s\" has %zu "
-		    "columns, not %d",
-		    r->stmt->db.name, strlen(r->stmt->cols), r->n);
-	if (w->role == NULL && !r->stmt->unnumbered)
-		return err_set(e, ERR_INTERNAL,
-		    "statement \"%s\" needs a "
-		    "writer number",
-		    r->stmt->db.name);
-	submit_and_wait(w, &j);
-	if (j.rc == -1)
-		return err_set(e, j.err.kind, "%s", j.err.text);
-	if (value != NULL)
+	if (check_row(w, r, e) == -1)
+		return -1;
+	submit(w, &j, 1);
+	await(&j);
+	if (value != NULL && j.rc == 0)
 		*value = j.value;
-	if (j.answered && j.code == WRITER_OK)
-		return 0;
-	if (j.answered && j.code == WRITER_NOT_FOUND)
-		return err_set(e, ERR_NOT_FOUND, "no such row");
-	return err_set(e, ERR_CONFLICT, "the row exists already");
+	return outcome(&j, e);
+}
+
+void
+writer_do_all(
+    struct writer *w, const struct writer_row *rows, size_t n, struct err *errs)
+{
+	struct writer_job *jobs = calloc(n, sizeof(*jobs));
+	size_t i;
+
+	if (n == 0) {
+		free(jobs);
+		return;
+	}
+	if (jobs == NULL)
+		abort();
+	for (i = 0; i < n; i++) {
+		jobs[i].row = &rows[i];
+		if (check_row(w, &rows[i], &errs[i]) == -1)
+			abort();
+	}
+	submit(w, jobs, n);
+	for (i = 0; i < n; i++) {
+		await(&jobs[i]);
+		if (outcome(&jobs[i], &errs[i]) == 0)
+			errs[i].kind = ERR_NONE;
+	}
+	free(jobs);
 }

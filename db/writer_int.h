@@ -32,7 +32,8 @@
 enum writer_code {
 	WRITER_OK,
 	WRITER_CONFLICT,
-	WRITER_NOT_FOUND
+	WRITER_NOT_FOUND,
+	WRITER_BAD_KEY
 };
 
 /*
@@ -70,12 +71,19 @@ void writer_null(struct writer_row *r);
 
 /*
  * Submits the row and waits until its transaction is durable or failed.
- * 'value' (may be NULL) takes the statement's third column.  CONFLICT and
- * NOT_FOUND carry a general text that stores replace; other kinds as
- * db_sqlstate_kind.
+ * 'value' (may be NULL) takes the statement's third column.  CONFLICT,
+ * NOT_FOUND and BAD_KEY carry a general text that stores replace; other kinds
+ * as db_sqlstate_kind.
  */
 int writer_do(struct writer *w, const struct writer_row *r, int64_t *value,
     struct err *e) MUST_USE;
+
+/*
+ * Submits 'n' rows at once and waits for all of them; what writer_do would
+ * say of each is in 'errs', with ERR_NONE for done.
+ */
+void writer_do_all(struct writer *w, const struct writer_row *rows, size_t n,
+    struct err *errs);
 
 /* One row in the queue; lives on its caller's stack. */
 struct writer_job {

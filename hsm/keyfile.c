@@ -21,6 +21,7 @@
 AUTO_DEFINE(BIO, BIO_free_all);
 AUTO_DEFINE(FILE, fclose);
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free);
+AUTO_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
 AUTO_DEFINE(X509_SIG, X509_SIG_free);
 AUTO_DEFINE(PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free);
 
@@ -104,6 +105,24 @@ keyfile_sign(struct keyfile *k, struct arena *a, struct span data,
 
 	if (EVP_DigestSignInit(k->ctx, NULL, k->alg.md, NULL, k->key) != 1 ||
 	    EVP_DigestSign(k->ctx, bytes, &n, data.p, data.n) != 1) {
+		ERR_clear_error();
+		return err_set(e, ERR_UNAVAILABLE, "software key cannot sign");
+	}
+	*sig = span_dup(a, span_of(bytes, n));
+	return 0;
+}
+
+int
+keyfile_sign_digest(struct keyfile *k, struct arena *a, struct span digest,
+    struct span *sig, struct err *e)
+{
+	AUTO(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new(k->key, NULL);
+	uint8_t bytes[SIGNATURE_MAX];
+	size_t n = sizeof(bytes);
+
+	if (ctx == NULL || EVP_PKEY_sign_init(ctx) != 1 ||
+	    EVP_PKEY_CTX_set_signature_md(ctx, k->alg.md) != 1 ||
+	    EVP_PKEY_sign(ctx, bytes, &n, digest.p, digest.n) != 1) {
 		ERR_clear_error();
 		return err_set(e, ERR_UNAVAILABLE, "software key cannot sign");
 	}

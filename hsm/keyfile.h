@@ -26,6 +26,10 @@ EVP_PKEY *keyfile_public(const struct keyfile *k);
 int keyfile_sign(struct keyfile *k, struct arena *a, struct span data,
     struct span *sig, struct err *e) MUST_USE;
 
+/* As keyfile_sign, over the digest of the key's algorithm. */
+int keyfile_sign_digest(struct keyfile *k, struct arena *a, struct span digest,
+    struct span *sig, struct err *e) MUST_USE;
+
 /*
  * Makes a key ("P-256", "P-384", "RSA-2048" to "RSA-4096") and writes the
  * file, which must not exist yet, with mode 0400.

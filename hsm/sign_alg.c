@@ -8,6 +8,7 @@
 #include "base/auto.h"
 
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
+AUTO_DEFINE(EVP_PKEY_CTX, EVP_PKEY_CTX_free);
 
 /* RFC 4055 section 5, RFC 5758 section 3.2 */
 static const uint8_t rsa_sha256[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48,
@@ -90,6 +91,36 @@ sign_alg_verify(const struct sign_alg *alg, EVP_PKEY *key, struct span data,
 	good = ctx != NULL &&
 	       EVP_DigestVerifyInit(ctx, NULL, alg->md, NULL, key) == 1 &&
 	       EVP_DigestVerify(ctx, sig.p, sig.n, data.p, data.n) == 1;
+	(void)ERR_pop_to_mark();
+	if (!good)
+		return err_set(
+		    e, ERR_BAD_KEY, "signature does not fit the public key");
+	return 0;
+}
+
+int
+sign_alg_digest(const struct sign_alg *alg, struct span data,
+    uint8_t out[SIGN_DIGEST_MAX], size_t *n, struct err *e)
+{
+	unsigned len = 0;
+
+	if (EVP_Digest(data.p, data.n, out, &len, alg->md, NULL) != 1)
+		return err_set(e, ERR_INTERNAL, "digest failed");
+	*n = len;
+	return 0;
+}
+
+int
+sign_alg_verify_digest(const struct sign_alg *alg, EVP_PKEY *key,
+    struct span digest, struct span sig, struct err *e)
+{
+	AUTO(EVP_PKEY_CTX) ctx = EVP_PKEY_CTX_new(key, NULL);
+	bool good;
+
+	(void)ERR_set_mark();
+	good = ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
+	       EVP_PKEY_CTX_set_signature_md(ctx, alg->md) == 1 &&
+	       EVP_PKEY_verify(ctx, sig.p, sig.n, digest.p, digest.n) == 1;
 	(void)ERR_pop_to_mark();
 	if (!good)
 		return err_set(

@@ -5,6 +5,9 @@
 #ifndef HSM_SIGN_ALG_H
 #define HSM_SIGN_ALG_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <openssl/evp.h>
 
 #include "base/err.h"
@@ -29,5 +32,15 @@ int sign_alg_of(
 /* Verifies 'sig' over 'data' under 'key'; BAD_KEY when it is wrong. */
 int sign_alg_verify(const struct sign_alg *alg, EVP_PKEY *key, struct span data,
     struct span sig, struct err *e) MUST_USE;
+
+#define SIGN_DIGEST_MAX 64
+
+/* The algorithm's digest of 'data', which may be long: '*n' octets. */
+int sign_alg_digest(const struct sign_alg *alg, struct span data,
+    uint8_t out[SIGN_DIGEST_MAX], size_t *n, struct err *e) MUST_USE;
+
+/* As sign_alg_verify, over what sign_alg_digest gave. */
+int sign_alg_verify_digest(const struct sign_alg *alg, EVP_PKEY *key,
+    struct span digest, struct span sig, struct err *e) MUST_USE;
 
 #endif

@@ -153,7 +153,10 @@ exchange(struct sign_client *c, struct arena *a, uint8_t slot,
     const struct sign_ask *ask, struct sign_answer *out, struct err *e)
 {
 	int64_t deadline = clock_mono_us() + c->timeout_us;
-	int r = -1, tries;
+	int r = -1, tries, fd = -1;
+
+	if (ask->verb == SIGN_VERB_SIGN && ask->sign.kind == SIGN_CRL)
+		fd = ask->sign.crl_fd;
 
 	buf_reset(&c->out);
 	sign_proto_ask_encode(&c->out, ask);
@@ -163,7 +166,7 @@ exchange(struct sign_client *c, struct arena *a, uint8_t slot,
 		if (dial(c, slot, e) != 0)
 			break;
 		r = ipc_send(
-		    c->slots[slot].fd, buf_get(&c->out), -1, deadline, e);
+		    c->slots[slot].fd, buf_get(&c->out), fd, deadline, e);
 		if (r != 0)
 			hang_up(c, slot);
 	}

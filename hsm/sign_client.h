@@ -23,7 +23,8 @@ struct sign_client;
 enum sign_kind {
 	SIGN_CERT = 1,
 	SIGN_CRL = 2,
-	SIGN_OCSP = 3
+	SIGN_OCSP = 3,
+	SIGN_RESPONDER = 4 /* the certificate of one of our OCSP responders */
 };
 
 /* An approver's signature over the statement of design: see sign_policy.h. */
@@ -36,13 +37,19 @@ struct sign_request {
 	enum sign_kind kind;
 	const char *key;        /* issuer name as in keys.yaml */
 	uint8_t slot;           /* octet from sign_client_slot */
-	struct span tbs;        /* whole to-be-signed object, DER */
+	struct span tbs;        /* whole to-be-signed object, DER; no CRL */
 	const char *request_id; /* for the signer's log */
 	uint8_t profile_hash[SIGN_HASH_SIZE];
 	int64_t approve_by;     /* with approvals: their time limit */
 	int64_t max_validity_s; /* with approvals: what they allow */
 	const struct sign_approval *approvals;
 	size_t n_approvals;
+	/* SIGN_CRL: the sealed memfd with the TBSCertList; 'tbs' is empty */
+	int crl_fd;
+	/* SIGN_RESPONDER: the responder's claim (hsm/responder.h) */
+	const char *responder_host;
+	int64_t responder_not_after;
+	struct span responder_signature;
 };
 
 /* Where the signature stands in the signer's log. */
@@ -53,7 +60,7 @@ struct sign_receipt {
 };
 
 struct sign_reply {
-	struct span tbs;       /* recall: what was signed */
+	struct span tbs;       /* recall: what was signed; of a CRL a summary */
 	struct span signature; /* octets of the BIT STRING; in the arena */
 	struct sign_receipt receipt;
 };

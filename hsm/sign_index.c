@@ -86,8 +86,9 @@ link_entry(struct generation *g, size_t number)
 
 	link_cell(g->by_hash, cells,
 	    cell_of(g->seed, t->tbs_hash, SIGN_HASH_SIZE, cells), number);
-	link_cell(g->by_serial, cells,
-	    cell_of(g->seed, t->serial, t->serial_n, cells), number);
+	if (t->serial_n > 0) /* a CRL has none */
+		link_cell(g->by_serial, cells,
+		    cell_of(g->seed, t->serial, t->serial_n, cells), number);
 }
 
 static bool

@@ -355,7 +355,7 @@ sign_log_find(struct sign_log *l, struct arena *a,
 	if (is_barred(l, q->tbs_hash))
 		return err_set(e, ERR_REFUSED,
 		    "barred: a recall has given this object up");
-	if (sign_index_serial(l->index, q->serial) != NULL)
+	if (q->serial.n > 0 && sign_index_serial(l->index, q->serial) != NULL)
 		return err_set(e, ERR_REFUSED,
 		    "serial: another object was signed under it");
 	return 0;
@@ -538,7 +538,8 @@ verify_all(int fd, uint64_t size, struct sign_hasher *h,
 			return err_set(e, ERR_INTERNAL,
 			    "chain is broken at offset %llu",
 			    (unsigned long long)at);
-		if (r.type == SIGN_LOG_SIGNATURE &&
+		/* of a CRL the record holds a summary */
+		if (r.type == SIGN_LOG_SIGNATURE && r.kind != SIGN_CRL &&
 		    (!sign_hasher_run(h, r.tbs, hash) ||
 			memcmp(hash, r.tbs_hash, SIGN_HASH_SIZE) != 0))
 			return err_set(e, ERR_INTERNAL,

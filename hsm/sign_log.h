@@ -17,9 +17,11 @@
  *
  * Body of a signature: u8 kind, u8 role, block class, block key, block
  * request id, 32 profile hash, block serial, 32 SHA-256 of the TBS, block
- * TBS, block signature.  Of a bar: 32 TBS hash, which is never signed from
- * then on.  Of a refusal: u32 refusals left out before it, u8 role, block
- * request id, block reason.
+ * TBS, block signature.  A CRL has no serial, and in place of its TBS stand
+ * u64 bytes, u64 entries, i64 thisUpdate, i64 nextUpdate, block number, block
+ * base number (empty: complete), block issuingDistributionPoint.  Of a bar: 32
+ * TBS hash, which is never signed from then on.  Of a refusal: u32 refusals
+ * left out before it, u8 role, block request id, block reason.
  *
  * In memory: the signatures of the horizon, beyond which no notBefore is
  * accepted, and all bars (they form a list through the file).

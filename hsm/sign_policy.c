@@ -5,6 +5,7 @@
 #include "base/der.h"
 #include "hsm/sign_approve.h"
 #include "hsm/sign_facts.h"
+#include "hsm/sign_policy_int.h"
 #include "hsm/tosign.h"
 
 #define SERIAL_MIN 16
@@ -24,6 +25,7 @@
 	}
 
 static const struct span oid_upn = OID(0x2b, 6, 1, 4, 1, 0x82, 0x37, 20, 2, 3);
+static const struct span oid_ocsp_signing = OID(0x2b, 6, 1, 5, 5, 7, 3, 9);
 static const struct span oid_access_ocsp = OID(0x2b, 6, 1, 5, 5, 7, 48, 1);
 static const struct span oid_ca_issuers = OID(0x2b, 6, 1, 5, 5, 7, 48, 2);
 
@@ -120,11 +122,37 @@ check_fixed(
 	return 0;
 }
 
+/* The certificates of responders are pub's, and of a kind of their own. */
+static int
+check_responder_kind(const struct check *ck, struct err *e)
+{
+	enum sign_role role = ck->asker->role;
+	size_t i;
+
+	if (ck->req->kind == SIGN_RESPONDER)
+		return role == SIGN_ROLE_PUB
+			   ? 0
+			   : err_set(e, ERR_REFUSED,
+				 "compiled in: responder certificates are for "
+				 "the pub role");
+	if (role == SIGN_ROLE_PUB && ck->f.nocheck)
+		return err_set(e, ERR_REFUSED,
+		    "compiled in: ocsp-nocheck without a responder's claim");
+	for (i = 0; role == SIGN_ROLE_PUB && i < ck->f.n_eku; i++) {
+		if (span_eq(ck->f.eku[i], oid_ocsp_signing))
+			return err_set(e, ERR_REFUSED,
+			    "compiled in: OCSPSigning without a responder's "
+			    "claim");
+	}
+	return 0;
+}
+
 /* The rules that keys.yaml cannot lift. */
 static int
-check_compiled_in(
-    const struct sign_facts *f, enum sign_role role, struct err *e)
+check_compiled_in(const struct check *ck, struct err *e)
 {
+	enum sign_role role = ck->asker->role;
+	const struct sign_facts *f = &ck->f;
 	size_t i, j;
 
 	if (role != SIGN_ROLE_OPER &&
@@ -132,6 +160,8 @@ check_compiled_in(
 		return err_set(e, ERR_REFUSED,
 		    "compiled in: CA:TRUE, keyCertSign and cRLSign are for "
 		    "the oper role");
+	if (check_responder_kind(ck, e) != 0)
+		return -1;
 	if (role != SIGN_ROLE_ENROLL)
 		return 0;
 	if (f->nocheck)
@@ -229,8 +259,8 @@ check_ext_list(struct arena *a, const struct sign_class *k,
 	return 0;
 }
 
-static bool
-in_strings(const struct sign_strings *list, struct span s)
+bool
+sign_policy_listed(const struct sign_strings *list, struct span s)
 {
 	size_t i;
 
@@ -266,7 +296,7 @@ check_aia(const struct sign_class *k, const struct sign_facts *f, struct err *e)
 			return err_set(
 			    e, ERR_REFUSED, "aia: unknown access method");
 		if (ad->location.tag != TOSIGN_GN_URI ||
-		    !in_strings(allowed, ad->location.value))
+		    !sign_policy_listed(allowed, ad->location.value))
 			return err_set(
 			    e, ERR_REFUSED, "aia: location is not in the list");
 	}
@@ -291,7 +321,8 @@ check_dps(const struct sign_urls *u, const struct sign_facts *f, int which,
 			    "%s: not a plain full name", rule[which]);
 		for (j = 0; j < dp->n_names; j++) {
 			if (dp->names[j].tag != TOSIGN_GN_URI ||
-			    !in_strings(&u->ca_issuers, dp->names[j].value))
+			    !sign_policy_listed(
+				&u->ca_issuers, dp->names[j].value))
 				return err_set(e, ERR_REFUSED,
 				    "%s: location is not in the list",
 				    rule[which]);
@@ -482,8 +513,8 @@ find_class(const struct check *ck, const struct sign_key *key,
 	    e, ERR_REFUSED, "%.*s", (int)text.n, (const char *)text.p);
 }
 
-static const struct sign_key *
-find_key(const struct sign_policy *p, const char *name)
+const struct sign_key *
+sign_policy_key(const struct sign_policy *p, const char *name)
 {
 	size_t i;
 
@@ -517,24 +548,26 @@ sign_policy_check(const struct sign_policy *p, struct arena *a,
     const struct sign_asker *asker, const struct sign_request *req,
     struct sign_verdict *out, struct err *e)
 {
-	const struct sign_key *key = find_key(p, req->key);
+	const struct sign_key *key = sign_policy_key(p, req->key);
 	struct check ck = { .policy = p, .a = a, .asker = asker, .req = req };
 
 	memset(out, 0, sizeof(*out));
 	if (key == NULL)
 		return err_set(
 		    e, ERR_REFUSED, "key \"%s\" is not served", req->key);
-	if (req->kind != SIGN_CERT)
-		return err_set(e, ERR_REFUSED, "only certificates are signed");
+	if (req->kind != SIGN_CERT && req->kind != SIGN_RESPONDER)
+		return err_set(e, ERR_REFUSED, "this kind is not signed");
 	if (sign_facts_read(a, req->tbs, &ck.f, e) != 0)
 		return -1;
-	if (check_compiled_in(&ck.f, asker->role, e) != 0 ||
-	    check_fixed(&ck.f, key, e) != 0 ||
+	if (check_compiled_in(&ck, e) != 0 || check_fixed(&ck.f, key, e) != 0 ||
 	    check_serial(ck.f.cert.serial, asker->slot, e) != 0 ||
 	    find_class(&ck, key, &out->class, e) != 0)
 		return -1;
 	out->serial = ck.f.cert.serial;
 	out->ca = ck.f.ca || ck.f.nocheck;
+	if (req->kind == SIGN_RESPONDER &&
+	    sign_policy_responder(p, key, req, &ck.f, &out->responder, e) != 0)
+		return err_prefix(e, "class \"%s\"", out->class->name);
 	if (approve(&ck, out, e) != 0)
 		return err_prefix(e, "class \"%s\"", out->class->name);
 	return 0;

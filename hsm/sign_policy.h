@@ -6,7 +6,9 @@
  *
  * Compiled in, whatever keys.yaml says: the enroll role never gets CA:TRUE,
  * keyCertSign, cRLSign, anyExtendedKeyUsage, OCSPSigning, ocsp-nocheck, cmcRA
- * or cmKGA; CA:TRUE, keyCertSign and cRLSign are for the oper role alone.
+ * or cmKGA; CA:TRUE, keyCertSign and cRLSign are for the oper role alone;
+ * CRLs and the certificates of our responders are for the pub role alone, and
+ * that role gets OCSPSigning and ocsp-nocheck for a pinned responder only.
  */
 #ifndef HSM_SIGN_POLICY_H
 #define HSM_SIGN_POLICY_H
@@ -112,12 +114,23 @@ struct sign_class {
 	int64_t max_validity_s, backdate_s;
 	struct sign_strings approvers;
 	size_t approvals;
+	int loss_percent; /* of a CRL within a day: crl-loss-allowance */
 };
 
 struct sign_approver {
 	const char *name;
 	EVP_PKEY *key;
 	struct sign_alg alg;
+};
+
+/* A host that may have OCSP responder certificates. */
+struct sign_responder {
+	const char *name;
+	EVP_PKEY *key; /* its identity, P-256 */
+	struct sign_alg alg;
+	struct sign_strings issuers; /* names of keys */
+	int64_t max_validity_s;
+	unsigned per_hour; /* for each issuer */
 };
 
 struct sign_policy {
@@ -132,6 +145,8 @@ struct sign_policy {
 	size_t n_classes;
 	struct sign_approver *approvers;
 	size_t n_approvers;
+	struct sign_responder *responders;
+	size_t n_responders;
 	int64_t horizon_s; /* no notBefore older than this is ever signed */
 };
 
@@ -153,8 +168,9 @@ uint8_t sign_policy_slot(const struct sign_policy *p, size_t index);
 /* What a check found out. */
 struct sign_verdict {
 	const struct sign_class *class;
-	struct span serial;
-	bool ca; /* a CA or responder certificate: to disk at once */
+	struct span serial; /* empty for a CRL */
+	bool ca;            /* a CA, responder or CRL object: to disk at once */
+	const struct sign_responder *responder; /* SIGN_RESPONDER */
 	bool approved;
 	uint8_t statement[SIGN_HASH_SIZE]; /* of the approvals, if approved */
 };
@@ -175,5 +191,16 @@ struct sign_asker {
 int sign_policy_check(const struct sign_policy *p, struct arena *a,
     const struct sign_asker *asker, const struct sign_request *req,
     struct sign_verdict *out, struct err *e) MUST_USE;
+
+struct crlcheck;
+
+/*
+ * As sign_policy_check, for a SIGN_CRL request whose list was read into
+ * 'list'; whether it may follow the one before is crlfloor's to say.
+ */
+int sign_policy_check_crl(const struct sign_policy *p,
+    const struct sign_asker *asker, const struct sign_request *req,
+    const struct crlcheck *list, struct sign_verdict *out,
+    struct err *e) MUST_USE;
 
 #endif

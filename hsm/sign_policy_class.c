@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/b64.h"
 #include "base/conf.h"
+#include "hsm/crlfloor.h"
 #include "hsm/sign_policy.h"
 #include "hsm/sign_policy_conf.h"
 #include "hsm/sign_policy_int.h"
@@ -291,6 +292,51 @@ load_limits(const struct at *at, const struct yaml_class *y,
 	return 0;
 }
 
+/* What a responder certificate is for, RFC 6960 4.2.2.2: nothing else. */
+static int
+fix_usage(
+    const struct at *at, struct owner *o, struct sign_class *k, struct err *e)
+{
+	struct sign_oids *eku = arena_array(o->a, 1, sizeof(*eku));
+	uint32_t *ku = arena_array(o->a, 1, sizeof(*ku));
+
+	k->eku = eku;
+	k->key_usage = ku;
+	k->n_eku = k->n_key_usage = 1;
+	if (load_eku_set(at, o, "OCSPSigning", eku, e) != 0)
+		return -1;
+	return load_key_usage_set(at, "digitalSignature", ku, e);
+}
+
+/* Which members a class of its kind has. */
+static int
+check_kind(const struct at *at, const struct yaml_class *y, struct err *e)
+{
+	bool usage = y->eku_count > 0 || y->key_usage_count > 0;
+
+	if (y->kind != SIGN_CERT && y->caller != SIGN_ROLE_PUB)
+		return sign_policy_wrong(at, "caller", e,
+		    "only a class of the pub role may be of this kind");
+	if (y->kind == SIGN_CERT &&
+	    (y->eku_count == 0 || y->key_usage_count == 0))
+		return sign_policy_wrong(at,
+		    y->eku_count == 0 ? "eku" : "key-usage", e,
+		    "is needed for kind certificate");
+	if (y->kind != SIGN_CERT && (usage || y->ca || y->approvals > 0))
+		return sign_policy_wrong(at, "kind", e,
+		    "eku, key-usage, ca and approvals are for certificates");
+	if (y->kind == SIGN_CRL &&
+	    (y->extensions_count > 0 || y->subject_count > 0 || y->san != NULL))
+		return sign_policy_wrong(
+		    at, "kind", e, "a CRL has no such members");
+	if (y->loss != 0 && (y->kind != SIGN_CRL || y->loss > 100 ||
+				y->loss < CRLFLOOR_LOSS_PERCENT))
+		return sign_policy_wrong(at, "crl-loss-allowance", e,
+		    "is %d to 100 (percent) of a class of kind crl",
+		    CRLFLOOR_LOSS_PERCENT);
+	return 0;
+}
+
 int
 sign_policy_class(struct owner *o, const struct yaml_class *y, size_t i,
     struct sign_class *k, struct err *e)
@@ -308,7 +354,9 @@ sign_policy_class(struct owner *o, const struct yaml_class *y, size_t i,
 	if (k->key == NULL)
 		return sign_policy_wrong(
 		    &at, "key", e, "no key \"%s\"", y->key);
-	if (load_lists(&at, o, y, k, e) != 0 ||
+	k->loss_percent = y->loss == 0 ? CRLFLOOR_LOSS_PERCENT : (int)y->loss;
+	if (check_kind(&at, y, e) != 0 || load_lists(&at, o, y, k, e) != 0 ||
+	    (y->kind == SIGN_RESPONDER && fix_usage(&at, o, k, e) != 0) ||
 	    load_subject(&at, o, y, k, e) != 0 ||
 	    load_san(&at, y->san, k, e) != 0 || load_limits(&at, y, k, e) != 0)
 		return -1;

@@ -26,7 +26,11 @@ static const cyaml_strval_t roles[] = {
 	{ "pub", SIGN_ROLE_PUB },
 };
 
-static const cyaml_strval_t kinds[] = { { "certificate", SIGN_CERT } };
+static const cyaml_strval_t kinds[] = {
+	{ "certificate", SIGN_CERT },
+	{ "crl", SIGN_CRL },
+	{ "responder", SIGN_RESPONDER },
+};
 
 static const cyaml_schema_field_t callers_fields[] = {
 	STRS_OPT("enroll", struct yaml_callers, enroll),
@@ -103,12 +107,10 @@ static const cyaml_schema_field_t class_fields[] = {
 	    roles, CYAML_ARRAY_LEN(roles)),
 	CYAML_FIELD_ENUM("kind", CYAML_FLAG_STRICT, struct yaml_class, kind,
 	    kinds, CYAML_ARRAY_LEN(kinds)),
-	CYAML_FIELD_SEQUENCE("eku", CYAML_FLAG_POINTER, struct yaml_class, eku,
-	    &string_value, 1, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE("key-usage", CYAML_FLAG_POINTER, struct yaml_class,
-	    key_usage, &string_value, 1, CYAML_UNLIMITED),
-	CYAML_FIELD_SEQUENCE("extensions", CYAML_FLAG_POINTER,
-	    struct yaml_class, extensions, &string_value, 0, CYAML_UNLIMITED),
+	/* which of these a kind needs, sign_policy_class says */
+	STRS_OPT("eku", struct yaml_class, eku),
+	STRS_OPT("key-usage", struct yaml_class, key_usage),
+	STRS_OPT("extensions", struct yaml_class, extensions),
 	STRS_OPT("aia", struct yaml_class, aia),
 	STRS_OPT("crl-distribution-points", struct yaml_class, crldp),
 	STRS_OPT("freshest-crl", struct yaml_class, freshest),
@@ -123,6 +125,8 @@ static const cyaml_schema_field_t class_fields[] = {
 	STRS_OPT("approvers", struct yaml_class, approvers),
 	CYAML_FIELD_UINT(
 	    "approvals", CYAML_FLAG_OPTIONAL, struct yaml_class, approvals),
+	CYAML_FIELD_UINT(
+	    "crl-loss-allowance", CYAML_FLAG_OPTIONAL, struct yaml_class, loss),
 	CYAML_FIELD_END,
 };
 
@@ -142,6 +146,22 @@ static const cyaml_schema_value_t approver_value = {
 	    CYAML_FLAG_DEFAULT, struct yaml_approver, approver_fields),
 };
 
+static const cyaml_schema_field_t responder_fields[] = {
+	STR("name", struct yaml_responder, name),
+	STR("key", struct yaml_responder, key),
+	CYAML_FIELD_SEQUENCE("issuers", CYAML_FLAG_POINTER,
+	    struct yaml_responder, issuers, &string_value, 1, 256),
+	STR_OPT("max-validity", struct yaml_responder, max_validity),
+	CYAML_FIELD_UINT(
+	    "per-hour", CYAML_FLAG_OPTIONAL, struct yaml_responder, per_hour),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t responder_value = {
+	CYAML_VALUE_MAPPING(
+	    CYAML_FLAG_DEFAULT, struct yaml_responder, responder_fields),
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_UINT("node", CYAML_FLAG_DEFAULT, struct yaml_keys, node),
 	CYAML_FIELD_UINT("slots", CYAML_FLAG_DEFAULT, struct yaml_keys, slots),
@@ -155,6 +175,8 @@ static const cyaml_schema_field_t top_fields[] = {
 	    classes, &class_value, 0, 1024),
 	CYAML_FIELD_SEQUENCE("approvers", OPT, struct yaml_keys, approvers,
 	    &approver_value, 0, 256),
+	CYAML_FIELD_SEQUENCE("responders", OPT, struct yaml_keys, responders,
+	    &responder_value, 0, 256),
 	CYAML_FIELD_END,
 };
 

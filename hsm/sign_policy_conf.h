@@ -63,10 +63,18 @@ struct yaml_class {
 	char **approvers;
 	uint32_t approvers_count;
 	uint32_t approvals;
+	uint32_t loss; /* crl-loss-allowance, percent */
 };
 
 struct yaml_approver {
 	char *name, *public_key;
+};
+
+struct yaml_responder {
+	char *name, *key, *max_validity;
+	char **issuers;
+	uint32_t issuers_count;
+	uint32_t per_hour;
 };
 
 struct yaml_keys {
@@ -80,6 +88,8 @@ struct yaml_keys {
 	uint32_t classes_count;
 	struct yaml_approver *approvers;
 	uint32_t approvers_count;
+	struct yaml_responder *responders;
+	uint32_t responders_count;
 };
 
 /* The schema; its data is a struct yaml_keys. */

@@ -33,4 +33,23 @@ int sign_policy_wrong(const struct at *at, const char *key, struct err *e,
 int sign_policy_class(struct owner *o, const struct yaml_class *y, size_t i,
     struct sign_class *k, struct err *e) MUST_USE;
 
+/* The key of that name, or NULL. */
+const struct sign_key *sign_policy_key(
+    const struct sign_policy *p, const char *name);
+
+/* Whether 's' is one of the strings. */
+bool sign_policy_listed(const struct sign_strings *list, struct span s);
+
+struct sign_facts;
+
+/*
+ * What a responder certificate has to fulfil beyond its class: a pinned host
+ * has signed the claim to this key, and it lives no longer than was asked,
+ * than the host may have and than a week.  '*out' is the host.
+ */
+int sign_policy_responder(const struct sign_policy *p,
+    const struct sign_key *key, const struct sign_request *req,
+    const struct sign_facts *f, const struct sign_responder **out,
+    struct err *e) MUST_USE;
+
 #endif

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/der.h"
+#include "hsm/responder.h"
 #include "hsm/sign_policy.h"
 #include "hsm/sign_policy_conf.h"
 #include "hsm/sign_policy_int.h"
@@ -244,6 +245,58 @@ load_approver(
 	return 0;
 }
 
+#define PER_HOUR_DEFAULT 6
+
+static int
+load_responder(
+    struct owner *o, const struct yaml_responder *y, size_t i, struct err *e)
+{
+	struct sign_responder *r = &o->policy.responders[i];
+	struct at at = sign_policy_at(o, "responders", i);
+	AUTO(FILE) f = fopen(y->key, "re");
+	struct err why;
+
+	r->name = y->name;
+	r->issuers = (struct sign_strings){ (const char *const *)y->issuers,
+		y->issuers_count };
+	r->per_hour = y->per_hour == 0 ? PER_HOUR_DEFAULT : y->per_hour;
+	r->max_validity_s = RESPONDER_VALIDITY_MAX_S;
+	if (y->max_validity != NULL &&
+	    conf_duration(y->max_validity, 60, RESPONDER_VALIDITY_MAX_S,
+		&r->max_validity_s, &why) != 0)
+		return sign_policy_wrong(
+		    &at, "max-validity", e, "%s", why.text);
+	if (f != NULL)
+		r->key = PEM_read_PUBKEY(f, NULL, NULL, NULL);
+	if (r->key == NULL || sign_alg_of(r->key, &r->alg, &why) != 0 ||
+	    strcmp(r->alg.name, "P-256") != 0) {
+		ERR_clear_error();
+		return sign_policy_wrong(&at, "key", e,
+		    "cannot read \"%s\" as a P-256 key in PEM", y->key);
+	}
+	for (i = 0; i < r->issuers.n; i++) {
+		if (sign_policy_key(&o->policy, r->issuers.s[i]) == NULL)
+			return sign_policy_wrong(&at, "issuers", e,
+			    "no key \"%s\"", r->issuers.s[i]);
+	}
+	return 0;
+}
+
+static int
+load_responders(struct owner *o, const struct yaml_keys *y, struct err *e)
+{
+	uint32_t i;
+
+	o->policy.responders = arena_array(
+	    o->a, y->responders_count, sizeof(*o->policy.responders));
+	for (i = 0; i < y->responders_count; i++) {
+		o->policy.n_responders++;
+		if (load_responder(o, &y->responders[i], i, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 load_head(struct owner *o, const struct yaml_keys *y, struct err *e)
 {
@@ -290,6 +343,8 @@ load_all(struct owner *o, const struct yaml_keys *y, struct err *e)
 		if (load_key(o, &y->keys[i], i, e) != 0)
 			return -1;
 	}
+	if (load_responders(o, y, e) != 0)
+		return -1;
 	for (i = 0; i < y->classes_count; i++) {
 		p->n_classes++;
 		if (sign_policy_class(o, &y->classes[i], i, &classes[i], e) !=
@@ -328,6 +383,8 @@ sign_policy_free(struct sign_policy *p)
 		EVP_PKEY_free(p->keys[i].public);
 	for (i = 0; i < p->n_approvers; i++)
 		EVP_PKEY_free(p->approvers[i].key);
+	for (i = 0; i < p->n_responders; i++)
+		EVP_PKEY_free(p->responders[i].key);
 	if (o->conf != NULL)
 		conf_free(o->conf);
 	arena_free(o->a);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 
 /* What a name, a request id or an error text may measure. */
 #define TEXT_MAX 1024
@@ -65,6 +65,9 @@ put_sign(struct buf *b, const struct sign_request *r)
 		put_text(b, r->approvals[i].approver);
 		buf_block(b, r->approvals[i].signature);
 	}
+	put_text(b, r->responder_host);
+	buf_u64(b, (uint64_t)r->responder_not_after);
+	buf_block(b, r->responder_signature);
 	buf_block(b, r->tbs);
 	if (r->n_approvals > SIGN_APPROVALS_MAX)
 		b->failed = true;
@@ -90,7 +93,7 @@ take_sign(struct arena *a, struct span *s, struct sign_request *r)
 	uint8_t kind, n;
 	size_t i;
 
-	if (!span_u8(s, &kind) || kind < SIGN_CERT || kind > SIGN_OCSP ||
+	if (!span_u8(s, &kind) || kind < SIGN_CERT || kind > SIGN_RESPONDER ||
 	    !take_text(a, s, &r->key) || !take_text(a, s, &r->request_id) ||
 	    !take_hash(s, r->profile_hash) || !take_i64(s, &r->approve_by) ||
 	    !take_i64(s, &r->max_validity_s) || !span_u8(s, &n) ||
@@ -105,7 +108,9 @@ take_sign(struct arena *a, struct span *s, struct sign_request *r)
 	}
 	r->approvals = approvals;
 	r->n_approvals = n;
-	return span_block(s, &r->tbs);
+	return take_text(a, s, &r->responder_host) &&
+	       take_i64(s, &r->responder_not_after) &&
+	       span_block(s, &r->responder_signature) && span_block(s, &r->tbs);
 }
 
 int

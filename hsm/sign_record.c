@@ -92,8 +92,9 @@ parse_signature(struct span *s, struct sign_record *r)
 {
 	struct span skipped;
 
-	return span_take(s, 2, &skipped) && span_block(s, &skipped) &&
+	return span_u8(s, &r->kind) && span_take(s, 1, &skipped) &&
 	       span_block(s, &skipped) && span_block(s, &skipped) &&
+	       span_block(s, &skipped) &&
 	       span_take(s, SIGN_HASH_SIZE, &skipped) &&
 	       span_block(s, &r->serial) && take_hash(s, r->tbs_hash) &&
 	       span_block(s, &r->tbs) && span_block(s, &r->signature) &&

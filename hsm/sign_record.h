@@ -22,6 +22,7 @@ struct sign_record {
 	int64_t time_us;
 	uint8_t prev[SIGN_HASH_SIZE], head[SIGN_HASH_SIZE];
 	/* signature: all; bar: tbs_hash */
+	uint8_t kind; /* enum sign_kind */
 	struct span serial, tbs, signature;
 	uint8_t tbs_hash[SIGN_HASH_SIZE];
 };

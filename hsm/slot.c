@@ -16,10 +16,10 @@
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "base/log.h"
-#include "hsm/sign_approve.h"
 #include "hsm/sign_log.h"
 #include "hsm/sign_proto.h"
 #include "hsm/slot_keys.h"
+#include "hsm/slot_sign.h"
 
 #define CONNECTIONS_MAX 256
 #define CONNECTIONS_KEPT 32 /* of these, for others than the front ends */
@@ -135,68 +135,20 @@ start(struct slot *s, struct err *e)
 }
 
 static int
-sign_new(struct slot *s, const struct sign_request *req,
-    const struct sign_verdict *v, struct sign_log_entry *entry,
-    struct sign_reply *out, struct err *e)
-{
-	struct slot_job job = {
-		.key = v->class->key, .data = req->tbs, .verify = v->ca
-	};
-	char dir[4096];
-
-	(void)snprintf(dir, sizeof(dir), "%s/approved", s->conf->state_dir);
-	if (v->approved &&
-	    sign_approve_use(dir, v->statement, entry->tbs_hash, e) != 0)
-		return -1;
-	if (slot_keys_sign(
-		s->keys, s->arena, &job, &out->signature, &s->lost, e) != 0)
-		return -1;
-	entry->signature = out->signature;
-	if (sign_log_add(s->log, entry, &out->receipt, e) != 0) {
-		/* what is on disk, only a new reader of the log knows */
-		s->lost = true;
-		return -1;
-	}
-	s->signatures++;
-	return 0;
-}
-
-static int
 do_sign(struct slot *s, enum sign_role role, const struct sign_request *req,
     struct sign_reply *out, struct err *e)
 {
-	struct sign_asker asker = {
-		.role = role, .slot = s->conf->octet, .now = clock_now()
-	};
-	struct sign_log_query query;
-	uint8_t hash[SIGN_HASH_SIZE];
-	struct sign_log_entry entry;
-	struct sign_verdict v;
-	bool found;
+	struct slot_means m = { .policy = s->conf->policy,
+		.state_dir = s->conf->state_dir,
+		.octet = s->conf->octet,
+		.log = s->log,
+		.keys = s->keys,
+		.arena = s->arena };
+	int r = slot_sign(&m, role, req, out, e);
 
-	if (sign_log_clock_check(s->log, e) != 0 ||
-	    sign_policy_check(s->conf->policy, s->arena, &asker, req, &v, e) !=
-		0 ||
-	    sign_log_hash(s->log, req->tbs, hash, e) != 0)
-		return -1;
-	query = (struct sign_log_query){ .tbs_hash = hash, .serial = v.serial };
-	if (sign_log_find(s->log, s->arena, &query, &found, out, e) != 0)
-		return -1;
-	if (found) {
-		out->tbs = span_of(NULL, 0);
-		return 0;
-	}
-	entry = (struct sign_log_entry){ .kind = req->kind,
-		.role = (int)role,
-		.class = v.class->name,
-		.key = req->key,
-		.request_id = req->request_id,
-		.profile_hash = req->profile_hash,
-		.tbs_hash = hash,
-		.serial = v.serial,
-		.tbs = req->tbs,
-		.sync = v.ca };
-	return sign_new(s, req, &v, &entry, out, e);
+	s->signatures += m.signatures;
+	s->lost = s->lost || m.lost;
+	return r;
 }
 
 /* Into our log, not only the caller's: he may be the one who is hostile. */
@@ -285,14 +237,16 @@ static int
 serve(struct slot *s, struct connection *c)
 {
 	struct sign_answer r = { .err = { .kind = ERR_NONE } };
+	AUTO_FD int passed = -1;
 	struct sign_ask ask;
 	struct err e;
 
-	if (ipc_recv(c->fd, &s->in, NULL, 0, &e) != 0)
+	if (ipc_recv(c->fd, &s->in, &passed, 0, &e) != 0)
 		return -1;
 	arena_reset(s->arena);
 	if (sign_proto_ask_parse(s->arena, buf_get(&s->in), &ask, &e) != 0)
 		return -1;
+	ask.sign.crl_fd = passed;
 	log_request(ask.verb == SIGN_VERB_SIGN ? ask.sign.request_id : NULL);
 	answer(s, c->role, &ask, &r);
 	log_request(NULL);

@@ -123,24 +123,43 @@ slot_keys_free(struct slot_keys *k)
 	free(k);
 }
 
+static int
+make(struct opened *o, struct arena *a, const struct slot_job *job,
+    struct span *sig, bool *lost, struct err *e)
+{
+	if (o->token_key != NULL && job->digest.n > 0)
+		return token_sign_digest(
+		    o->token_key, a, job->digest, sig, lost, e);
+	if (o->token_key != NULL)
+		return token_sign(o->token_key, a, job->data, sig, lost, e);
+	if (job->digest.n > 0)
+		return keyfile_sign_digest(o->keyfile, a, job->digest, sig, e);
+	return keyfile_sign(o->keyfile, a, job->data, sig, e);
+}
+
+static int
+verify(const struct slot_job *job, struct span sig, struct err *e)
+{
+	const struct sign_key *k = job->key;
+
+	if (job->digest.n > 0)
+		return sign_alg_verify_digest(
+		    &k->alg, k->public, job->digest, sig, e);
+	return sign_alg_verify(&k->alg, k->public, job->data, sig, e);
+}
+
 int
 slot_keys_sign(struct slot_keys *k, struct arena *a, const struct slot_job *job,
     struct span *sig, bool *lost, struct err *e)
 {
 	struct opened *o = &k->keys[job->key - k->policy->keys];
-	int r;
 
 	*lost = false;
-	if (o->token_key != NULL)
-		r = token_sign(o->token_key, a, job->data, sig, lost, e);
-	else
-		r = keyfile_sign(o->keyfile, a, job->data, sig, e);
-	if (r != 0)
+	if (make(o, a, job, sig, lost, e) != 0)
 		return err_prefix(e, "key \"%s\"", job->key->name);
 	if (o->verified && !job->verify)
 		return 0;
-	if (sign_alg_verify(
-		&job->key->alg, job->key->public, job->data, *sig, e) != 0) {
+	if (verify(job, *sig, e) != 0) {
 		*lost = true;
 		return err_set(e, ERR_UNAVAILABLE,
 		    "key \"%s\": token made a wrong signature", job->key->name);

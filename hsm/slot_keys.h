@@ -24,8 +24,9 @@ void slot_keys_free(struct slot_keys *k);
 
 struct slot_job {
 	const struct sign_key *key;
-	struct span data;
-	bool verify; /* the signature before it is handed out */
+	struct span data;   /* or, of an object that is long: */
+	struct span digest; /* its digest by the key's algorithm */
+	bool verify;        /* the signature before it is handed out */
 };
 
 /*

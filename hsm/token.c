@@ -373,22 +373,6 @@ token_find(struct token *t, const struct token_uri *uri, EVP_PKEY *public,
 	return 0;
 }
 
-/* What C_Sign gets: the digest, for RSA inside a DigestInfo. */
-static bool
-prepare(struct token_key *k, struct span data, uint8_t *out, size_t *n)
-{
-	size_t prefix = k->alg.rsa ? sizeof(digest_info) : 0;
-	unsigned len;
-
-	memcpy(out, digest_info, prefix);
-	if (EVP_DigestInit_ex(k->ctx, k->alg.md, NULL) != 1 ||
-	    EVP_DigestUpdate(k->ctx, data.p, data.n) != 1 ||
-	    EVP_DigestFinal_ex(k->ctx, out + prefix, &len) != 1)
-		return false;
-	*n = prefix + len;
-	return true;
-}
-
 /* r and s, each half of 'raw', as ECDSA-Sig-Value (RFC 3279 2.2.3). */
 static struct span
 ecdsa_value(struct arena *a, struct span raw)
@@ -404,23 +388,27 @@ ecdsa_value(struct arena *a, struct span raw)
 }
 
 int
-token_sign(struct token_key *k, struct arena *a, struct span data,
+token_sign_digest(struct token_key *k, struct arena *a, struct span digest,
     struct span *sig, bool *lost, struct err *e)
 {
 	CK_MECHANISM how = { k->alg.rsa ? CKM_RSA_PKCS : CKM_ECDSA, NULL, 0 };
 	uint8_t in[sizeof(digest_info) + EVP_MAX_MD_SIZE], raw[SIGNATURE_MAX];
+	size_t prefix = k->alg.rsa ? sizeof(digest_info) : 0;
 	CK_ULONG n = sizeof(raw);
-	size_t in_n;
 	CK_RV rv;
 
 	*lost = false;
-	if (!prepare(k, data, in, &in_n))
-		return err_set(e, ERR_INTERNAL, "digest failed");
+	if (digest.n > EVP_MAX_MD_SIZE)
+		return err_set(e, ERR_INTERNAL, "digest is too long");
+	/* what C_Sign gets: the digest, for RSA inside a DigestInfo */
+	memcpy(in, digest_info, prefix);
+	memcpy(in + prefix, digest.p, digest.n);
 	/* SoftHSM leaves errors of its own in our queue */
 	(void)ERR_set_mark();
 	rv = k->token->f->C_SignInit(k->token->session, &how, k->private);
 	if (rv == CKR_OK)
-		rv = k->token->f->C_Sign(k->token->session, in, in_n, raw, &n);
+		rv = k->token->f->C_Sign(
+		    k->token->session, in, prefix + digest.n, raw, &n);
 	(void)ERR_pop_to_mark();
 	if (rv != CKR_OK) {
 		*lost = true;
@@ -429,4 +417,19 @@ token_sign(struct token_key *k, struct arena *a, struct span data,
 	*sig = k->alg.rsa ? span_dup(a, span_of(raw, n))
 			  : ecdsa_value(a, span_of(raw, n));
 	return 0;
+}
+
+int
+token_sign(struct token_key *k, struct arena *a, struct span data,
+    struct span *sig, bool *lost, struct err *e)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	*lost = false;
+	if (EVP_DigestInit_ex(k->ctx, k->alg.md, NULL) != 1 ||
+	    EVP_DigestUpdate(k->ctx, data.p, data.n) != 1 ||
+	    EVP_DigestFinal_ex(k->ctx, digest, &n) != 1)
+		return err_set(e, ERR_INTERNAL, "digest failed");
+	return token_sign_digest(k, a, span_of(digest, n), sig, lost, e);
 }

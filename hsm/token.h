@@ -80,6 +80,10 @@ void token_key_free(struct token_key *k);
 int token_sign(struct token_key *k, struct arena *a, struct span data,
     struct span *sig, bool *lost, struct err *e) MUST_USE;
 
+/* As token_sign, over the digest of the key's algorithm. */
+int token_sign_digest(struct token_key *k, struct arena *a, struct span digest,
+    struct span *sig, bool *lost, struct err *e) MUST_USE;
+
 /* A token that is to be initialised. */
 struct token_init {
 	const char *module, *label;

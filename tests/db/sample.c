@@ -52,6 +52,7 @@ sample_init(struct sample *s, int issuer, int n)
 	digest(c->profile_hash, "profile", 0);
 	digest(c->fingerprint, "fingerprint", n);
 	digest(c->spki_sha256, "spki", n);
+	digest(in->spki_sha256, "spki", n);
 	digest(c->sign_head, "head", n);
 	c->sign_seq = 7;
 	c->subject = "CN=www.example.test";
@@ -104,10 +105,10 @@ int
 sample_issuer(struct db *db, const char *name)
 {
 	struct store_issuer i = { .name = name,
-		.spki_sha256 = { 1, 2, 3 },
 		.cert = { .p = (const uint8_t *)"der", .n = 3 } };
 	struct err e;
 
+	digest(i.spki_sha256, name, 0);
 	if (store_issuer_put(db, &i, &e) == -1) {
 		(void)fprintf(stderr, "Bail out! %s\n", e.text);
 		exit(1);

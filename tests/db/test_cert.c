@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "db/store_audit.h"
 #include "db/store_cert.h"
+#include "db/store_revoke.h"
 #include "db/writer.h"
 #include "tests/db/sample.h"
 
@@ -182,37 +183,6 @@ test_conflicts(void **state)
 }
 
 static void
-test_revoke(void **state)
-{
-	AUTO(arena_auto) a = arena_new();
-	struct sample s;
-	struct store_cert got;
-	struct store_revocation r;
-	struct err e;
-
-	(void)state;
-	sample_init(&s, issuer, 5);
-	sample_issue(w, &s);
-	r = (struct store_revocation){ issuer, s.cert.serial, 6, 1800000000,
-		"somebody", "r9" };
-	assert_int_equal(store_cert_revoke(w, &r, &e), 0);
-	assert_int_equal(store_cert_revoke(w, &r, &e), -1);
-	assert_int_equal(e.kind, ERR_CONFLICT);
-	r.reason = 1; /* from hold to good reason */
-	r.at++;
-	assert_int_equal(store_cert_revoke(w, &r, &e), 0);
-	assert_int_equal(store_cert_get(db, a, s.cert.id, &got, &e), 0);
-	assert_true(got.revoked);
-	assert_int_equal(got.reason, 1);
-	assert_int_equal(got.revoked_at, 1800000000);
-	assert_int_equal(store_cert_revoke(w, &r, &e), -1);
-	assert_int_equal(e.kind, ERR_CONFLICT);
-	r.serial = span_str("nobody's");
-	assert_int_equal(store_cert_revoke(w, &r, &e), -1);
-	assert_int_equal(e.kind, ERR_NOT_FOUND);
-}
-
-static void
 test_intents_open(void **state)
 {
 	AUTO(arena_auto) a = arena_new();
@@ -305,7 +275,7 @@ test_list(void **state)
 	assert_int_equal(count_list(&q), 1);
 	q.serial = span_of(NULL, 0);
 	r.serial = s[0].cert.serial;
-	assert_int_equal(store_cert_revoke(w, &r, &e), 0);
+	assert_int_equal(store_revoke(w, &r, &e), 0);
 	q.revoked = 1;
 	assert_int_equal(count_list(&q), 1);
 	q.revoked = 0;
@@ -383,7 +353,6 @@ main(void)
 		cmocka_unit_test(test_issuer),
 		cmocka_unit_test(test_reserve_commit),
 		cmocka_unit_test(test_conflicts),
-		cmocka_unit_test(test_revoke),
 		cmocka_unit_test(test_intents_open),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_audit),

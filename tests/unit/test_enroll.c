@@ -477,11 +477,15 @@ do_revoke(const struct enroll_result *res, const char *account, int reason,
 static void
 revocation(void **state)
 {
+	const struct span before = spki;
 	struct enroll_result res, unknown;
+	EVP_PKEY *key = maker_key("P-256");
 	struct err e;
 	struct ask q;
 
 	(void)state;
+	spki = maker_spki(fx.a, key);
+	EVP_PKEY_free(key);
 	submit(ask(&q, "v1", "bytes", "a.good.test"), &res);
 	assert_int_equal(do_revoke(&res, "stranger", 1, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
@@ -495,6 +499,14 @@ revocation(void **state)
 		fail_msg("%s", e.text);
 	assert_int_equal(do_revoke(&res, NULL, 1, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
+	/* nobody gets another certificate for this key */
+	fails(ask(&q, "v2", "bytes", "a.good.test"), ERR_BAD_KEY);
+	fails(ask(&q, "v2", "bytes", "b.good.test"), ERR_BAD_KEY);
+	/* what was issued is still the answer to the same request */
+	submit(ask(&q, "v1", "bytes", "a.good.test"), &unknown);
+	assert_int_equal(unknown.cert_id, res.cert_id);
+	spki = before;
+	submit(ask(&q, "v2", "bytes", "a.good.test"), &res);
 }
 
 static void

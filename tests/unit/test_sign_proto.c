@@ -30,7 +30,10 @@ static const struct sign_ask full = {
 	    .approve_by = -5,
 	    .max_validity_s = 77,
 	    .approvals = approvals,
-	    .n_approvals = 2 },
+	    .n_approvals = 2,
+	    .responder_host = "h1",
+	    .responder_not_after = 99,
+	    .responder_signature = { (const uint8_t *)"rs", 2 } },
 };
 
 static void
@@ -52,6 +55,9 @@ test_ask(void **state)
 	assert_int_equal(got.sign.approve_by, -5);
 	assert_int_equal(got.sign.max_validity_s, 77);
 	assert_int_equal(got.sign.n_approvals, 2);
+	assert_string_equal(got.sign.responder_host, "h1");
+	assert_int_equal(got.sign.responder_not_after, 99);
+	assert_true(span_is(got.sign.responder_signature, "rs"));
 	assert_string_equal(got.sign.approvals[1].approver, "bob");
 	assert_true(span_is(got.sign.approvals[0].signature, "sig"));
 	assert_memory_equal(
@@ -67,7 +73,7 @@ test_ask(void **state)
 static void
 test_ask_bad(void **state)
 {
-	static const char *const bad[] = { "\2\3", "\1\4", "\1\1\11", "\1\2x" };
+	static const char *const bad[] = { "\1\3", "\2\4", "\2\1\11", "\2\2x" };
 	AUTO(arena_auto) a = arena_new();
 	struct sign_ask got;
 	struct err e;
@@ -78,7 +84,7 @@ test_ask_bad(void **state)
 		assert_int_equal(
 		    sign_proto_ask_parse(a, span_str(bad[i]), &got, &e), -1);
 	assert_int_equal(
-	    sign_proto_ask_parse(a, span_str("\1\3"), &got, &e), 0);
+	    sign_proto_ask_parse(a, span_str("\2\3"), &got, &e), 0);
 }
 
 static void
