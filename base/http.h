@@ -87,6 +87,9 @@ struct http_now_request {
 /* A header field of the request, or NULL. */
 const char *http_now_field(const struct http_now *now, const char *name);
 
+/* Whether the client is on this machine. */
+bool http_now_is_local(const struct http_now *now);
+
 /* Sends the reply; the caller may free it afterwards. */
 void http_now_send(struct http_now *now, const struct http_ready *r);
 

@@ -157,6 +157,20 @@ http_now_field(const struct http_now *now, const char *name)
 	return MHD_lookup_connection_value(now->conn, MHD_HEADER_KIND, name);
 }
 
+bool
+http_now_is_local(const struct http_now *now)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    now->conn, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	AUTO(arena_auto) a = arena_new();
+	const char *text;
+
+	if (info == NULL)
+		return false;
+	text = http_address_text(a, info->client_addr);
+	return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
+}
+
 void
 http_now_send(struct http_now *now, const struct http_ready *r)
 {

@@ -38,6 +38,7 @@ struct answer_world {
 	bool extended_revoked; /* what was never issued is "revoked" */
 	struct status_table *_Atomic table;
 	struct delegate *_Atomic delegates[ANSWER_AUTHORITIES_MAX];
+	_Atomic int64_t delegate_until[ANSWER_AUTHORITIES_MAX]; /* 0: none */
 	_Atomic int trust; /* enum answer_trust */
 	_Atomic int64_t synced_at;
 };

@@ -17,7 +17,7 @@
 
 struct authority {
 	const char *name; /* in the settings */
-	int id;           /* row id; 0 until it is known */
+	_Atomic int id;   /* row id; 0 until it is known */
 	struct span cert; /* DER */
 	int64_t not_before, not_after;
 	uint8_t spki_sha256[32];
