@@ -179,6 +179,23 @@ reset(void)
 	db_free(owner);
 }
 
+/* The hook has got the bytes of this list. */
+static void
+wait_hook(const struct store_crl *c)
+{
+	const char *copy = arena_printf(x.a, "%s/copied", x.fx.dir);
+	int64_t until = clock_mono_us() + PUBD_WAIT_US;
+	struct span want = bytes_of(c), got = { NULL, 0 };
+	struct err e;
+
+	while (file_read(x.a, copy, 1 << 20, &got, &e) == -1 ||
+	       !span_eq(got, want)) {
+		if (clock_mono_us() > until)
+			fail_msg("the hook has not run");
+		usleep(50000);
+	}
+}
+
 /* The first list is there by itself; revocations show soon, holds go. */
 static void
 test_complete(void **state)
@@ -207,20 +224,7 @@ test_complete(void **state)
 	c = wait_listed("full", 1, -2);
 	assert_int_equal(c.entries, 1);
 	assert_int_equal(listed(&c, 0), -2);
-	/* the hook got the same bytes */
-	{
-		const char *copy = arena_printf(x.a, "%s/copied", x.fx.dir);
-		int64_t until = clock_mono_us() + PUBD_WAIT_US;
-		struct span want = bytes_of(&c), got = { NULL, 0 };
-		struct err e;
-
-		while (file_read(x.a, copy, 1 << 20, &got, &e) == -1 ||
-		       !span_eq(got, want)) {
-			if (clock_mono_us() > until)
-				fail_msg("the hook has not run");
-			usleep(50000);
-		}
-	}
+	wait_hook(&c);
 	pubd_stop(&x, 0, SIGTERM);
 }
 
