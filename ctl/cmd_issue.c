@@ -41,7 +41,7 @@ cmd_issue(struct ctl *c, int argc, char **argv)
 
 	if (csr_opts_parse(c, argc, argv, &o) != CTL_OK || o.profile == NULL)
 		return ctl_usage("issue -p profile [-i issuer] [--txn id] "
-				 "[--san name] [--days n] [--chain] "
+				 "[--san name] [--valid-for duration] [--chain] "
 				 "[-o out.pem] request.csr");
 	rc = ctl_engine(c);
 	if (rc != CTL_OK)

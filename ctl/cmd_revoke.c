@@ -87,8 +87,9 @@ show_progress(void *arg, uint64_t done)
 	struct progress *p = arg;
 
 	if (p->terminal) {
-		(void)fprintf(stderr, "\rrevoked %" PRIu64 " of %" PRIu64 "%s",
-		    done, p->total, done >= p->total ? "\n" : "");
+		(void)fprintf(stderr, "\rrevoked %" PRIu64 " of %" PRIu64, done,
+		    p->total);
+		p->told = done;
 	} else if (done >= p->told + PROGRESS_LINE) {
 		(void)fprintf(stderr, "revoked %" PRIu64 " of %" PRIu64 "\n",
 		    done, p->total);
@@ -184,6 +185,8 @@ revoke_matching(struct ctl *c, const struct revoke_opts *o)
 		rc = revoke_key(c->ctx, &m, &blocked, &e);
 	else if (p.total > 0)
 		rc = revoke_all(c->ctx, &m, &e);
+	if (p.terminal && p.told > 0)
+		(void)fputc('\n', stderr);
 	if (rc == -1) {
 		if (m.done > 0)
 			(void)fprintf(stderr,
