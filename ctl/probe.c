@@ -3,13 +3,11 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "ctl/crl_state.h"
 #include "db/db.h"
 #include "hsm/sign_client.h"
 
@@ -59,63 +57,6 @@ probe_supervisor(struct ctl *c, struct probe *p)
 	probe_add(c, p, "supervisor", true,
 	    arena_printf(c->a, "process %ld, every daemon is ready", pid),
 	    NULL);
-}
-
-/* What is wrong with a list, and who is to do what. */
-static void
-bad_crl(struct ctl *c, struct probe *p, const struct crl_state *x)
-{
-	char at[CLOCK_RFC3339_SIZE];
-	const char *text = "there is none yet";
-
-	if (x->row != NULL && x->row->next_update < clock_now()) {
-		clock_rfc3339(x->row->next_update, at);
-		text = arena_printf(c->a, "has ended at %s", at);
-	} else if (x->row != NULL) {
-		clock_rfc3339(x->due, at);
-		text = arena_printf(c->a, "late: the next was due at %s", at);
-	}
-	probe_add(c, p, "crl", false,
-	    arena_printf(c->a, "%s, %s: %s", x->ca, x->scope, text),
-	    x->imported
-		? "make the next with chancery init --root-crl --previous, "
-		  "and chancery crl import it"
-		: "is chancery-pubd running? its log says \"CRL not "
-		  "published\" and why");
-}
-
-/* A line for each late list, and one for each CA without. */
-static void
-probe_crls(struct ctl *c, struct probe *p, struct db *db)
-{
-	struct crl_state *s;
-	char due[CLOCK_RFC3339_SIZE];
-	size_t i, k, n, bad;
-	int64_t next;
-	struct err e;
-
-	if (crl_states(c, db, &s, &n, &e) == -1) {
-		probe_add(c, p, "crl", false, e.text, "correct what it names");
-		return;
-	}
-	for (i = 0; i < n; i = k) {
-		next = INT64_MAX;
-		bad = 0;
-		for (k = i; k < n && strcmp(s[k].ca, s[i].ca) == 0; k++) {
-			if (s[k].late) {
-				bad_crl(c, p, &s[k]);
-				bad++;
-			} else if (s[k].wanted && s[k].due < next) {
-				next = s[k].due;
-			}
-		}
-		clock_rfc3339(next, due);
-		if (bad == 0 && next != INT64_MAX)
-			probe_add(c, p, "crl", true,
-			    arena_printf(c->a, "%s: %zu, the next due at %s",
-				s[i].ca, k - i, due),
-			    NULL);
-	}
 }
 
 static void

@@ -8,6 +8,8 @@
 
 #include "ctl/ctl.h"
 
+struct db;
+
 #define PROBE_LINES_MAX 64
 
 struct probe {
@@ -25,6 +27,9 @@ void probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
 
 /* The running parts: supervisor, database, CRLs, each slot of the signer. */
 void probe_running(struct ctl *c, struct probe *out);
+
+/* The CRLs: a line for each that is late, and one for each CA without. */
+void probe_crls(struct ctl *c, struct probe *out, struct db *db);
 
 /* The files: issuers, profiles, keys.yaml, secrets, ports. */
 void probe_files(struct ctl *c, struct probe *out);
