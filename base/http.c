@@ -13,6 +13,8 @@
 #include "base/log.h"
 
 #define TLS_POOL 4
+/* Of a connection that is answered at once: a request's head and a reply's. */
+#define NOW_MEMORY 16384
 #define TLS_PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 /* How long unsent replies may hold up the end. */
 #define LINGER_US ((int64_t)5 * 1000000)
@@ -37,7 +39,9 @@ port_flags(const struct http_port *p)
 	unsigned flags = p->tls ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_TLS
 				: MHD_USE_EPOLL_INTERNAL_THREAD;
 
-	return flags | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
+	if (p->server->conf.handle_now == NULL)
+		flags |= MHD_ALLOW_SUSPEND_RESUME;
+	return flags | MHD_USE_ERROR_LOG;
 }
 
 static struct MHD_Daemon *
@@ -65,6 +69,27 @@ start_daemon(struct http_port *p, int fd)
 	    p->tls ? tls : plain, MHD_OPTION_END);
 }
 
+static struct MHD_Daemon *
+start_now_daemon(struct http_port *p, int fd)
+{
+	const struct http_conf *conf = &p->server->conf;
+	struct MHD_OptionItem pool[] = {
+		{ MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)conf->threads, NULL },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+
+	return MHD_start_daemon(port_flags(p), 0, NULL, NULL,
+	    http_now_on_request, p, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log,
+	    NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_UNESCAPE_CALLBACK,
+	    http_now_raw, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+	    http_now_on_completed, NULL, MHD_OPTION_CONNECTION_LIMIT,
+	    conf->connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+	    conf->per_address, MHD_OPTION_CONNECTION_TIMEOUT, conf->timeout_s,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)NOW_MEMORY,
+	    MHD_OPTION_ARRAY, conf->threads > 1 ? pool : pool + 1,
+	    MHD_OPTION_END);
+}
+
 static int
 open_port(struct http_port *p, const struct http_listener *l, struct err *e)
 {
@@ -77,7 +102,9 @@ open_port(struct http_port *p, const struct http_listener *l, struct err *e)
 	/* signals belong to the main thread */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	p->daemon = start_daemon(p, fd);
+	p->daemon = p->server->conf.handle_now == NULL
+			? start_daemon(p, fd)
+			: start_now_daemon(p, fd);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (p->daemon == NULL) {
 		(void)close(fd);
@@ -135,7 +162,9 @@ http_server_new(
 	if (s->ports == NULL || s->tls == NULL)
 		return err_set(e, ERR_UNAVAILABLE, "out of memory");
 	(void)sigaction(SIGPIPE, &ignore, NULL);
-	if (start_queue(s, e) != 0 || open_ports(s, e) != 0)
+	if ((conf->handle_now == NULL ? start_queue(s, e)
+				      : http_now_start(s, e)) != 0 ||
+	    open_ports(s, e) != 0)
 		return -1;
 	s->conf.listeners = NULL; /* the caller's; not needed any more */
 	*out = s;
@@ -194,6 +223,8 @@ http_server_free(struct http_server *s)
 	for (i = 0; i < s->n_ports; i++)
 		MHD_stop_daemon(s->ports[i].daemon);
 	workq_free(s->queue);
+	if (s->has_key)
+		(void)pthread_key_delete(s->thread_key);
 	http_tls_free(s->tls);
 	free(s->ports);
 	free(s);

@@ -40,6 +40,11 @@ struct http_header {
 	const char *name, *value;
 };
 
+/* The time as RFC 9110 5.6.7 writes it, and back (-1: not of that form). */
+#define HTTP_DATE_SIZE 30
+void http_date(int64_t t, char out[HTTP_DATE_SIZE]);
+int64_t http_date_parse(const char *text);
+
 /* Filled by the handler; everything lives in the request's arena. */
 struct http_reply {
 	int status;
@@ -51,6 +56,42 @@ struct http_reply {
 
 /* Adds a header; more than HTTP_HEADERS_MAX is a bug and aborts. */
 void http_header_add(struct http_reply *r, const char *name, const char *value);
+
+/*
+ * A reply that is made once and sent any number of times, by any thread;
+ * sending it costs no copy.
+ */
+struct http_ready;
+
+/* Copies all of 'reply'.  UNAVAILABLE: no memory, or a header is wrong. */
+int http_ready_new(const struct http_reply *reply, struct http_ready **out,
+    struct err *e) MUST_USE;
+
+/* As http_ready_new with 'size' bytes of a file from 'offset' as the body;
+ * takes 'fd' over, also on failure. */
+int http_ready_file(const struct http_reply *reply, int fd, uint64_t offset,
+    uint64_t size, struct http_ready **out, struct err *e) MUST_USE;
+
+/* Replies that are being sent are sent to their end.  NULL is allowed. */
+void http_ready_free(struct http_ready *r);
+
+/* A request that is answered in the server's own thread. */
+struct http_now;
+struct http_now_request {
+	const char *method;
+	const char *path; /* raw, before any unescaping, no query */
+	struct span body;
+	struct http_now *now;
+};
+
+/* A header field of the request, or NULL. */
+const char *http_now_field(const struct http_now *now, const char *name);
+
+/* Whether the client is on this machine. */
+bool http_now_is_local(const struct http_now *now);
+
+/* Sends the reply; the caller may free it afterwards. */
+void http_now_send(struct http_now *now, const struct http_ready *r);
 
 struct http_listener {
 	const char *address; /* "127.0.0.1", or "::" for IPv6 and IPv4 */
@@ -73,6 +114,14 @@ struct http_conf {
 	/* Serves one request in a worker. */
 	void (*handle)(void *worker, const struct http_request *req,
 	    struct http_reply *reply);
+	/*
+	 * If set, 'handle', 'shape' and the queue are not used: serves every
+	 * request at once in one of 'threads' threads per listener, and calls
+	 * http_now_send once (without that it is 500).  It must not block.
+	 * Its 'thread' comes from worker_new.  Not for TLS.
+	 */
+	void (*handle_now)(void *thread, const struct http_now_request *req);
+	unsigned threads;
 	/*
 	 * Shapes the replies that the server makes itself (413, 503, 400):
 	 * 'reply' has status and text; NULL keeps text/plain.

@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include <pthread.h>
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,12 +29,19 @@ struct http_port {
 	uint16_t number;
 };
 
+struct http_ready {
+	struct MHD_Response *response;
+	unsigned status;
+};
+
 struct http_server {
 	struct http_conf conf;
 	struct workq *queue;
 	struct http_port *ports;
 	size_t n_ports;
 	struct http_tls *tls;
+	pthread_key_t thread_key; /* a thread's context, with handle_now */
+	bool has_key;
 	atomic_bool ending;
 	atomic_size_t working; /* given to the queue, not yet resumed */
 	atomic_size_t sending; /* answered, not yet sent */
@@ -73,6 +82,20 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *c,
     size_t *data_size, void **con_cls);
 void http_on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
     enum MHD_RequestTerminationCode code);
+
+/* The same for servers with handle_now; http_now_raw leaves paths escaped. */
+enum MHD_Result http_now_on_request(void *cls, struct MHD_Connection *c,
+    const char *url, const char *method, const char *version, const char *data,
+    size_t *data_size, void **con_cls);
+void http_now_on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
+    enum MHD_RequestTerminationCode code);
+size_t http_now_raw(void *cls, struct MHD_Connection *c, char *s);
+
+/* Makes the key of the threads' contexts; UNAVAILABLE. */
+int http_now_start(struct http_server *s, struct err *e) MUST_USE;
+
+/* The path of a request target: an absolute form loses its host. */
+const char *http_target_path(const char *uri);
 
 /* The worker's side: serves one request (a job of the queue). */
 void http_work(void *worker, void *job);

@@ -49,19 +49,24 @@ new_id(struct arena *a)
 	return hex_encode(a, span_of(id, sizeof(id)));
 }
 
-/* Splits the raw target; an absolute form (RFC 9112 3.2.2) loses its host. */
+/* RFC 9112 3.2.2 */
+const char *
+http_target_path(const char *uri)
+{
+	if (strncasecmp(uri, "http://", 7) != 0 &&
+	    strncasecmp(uri, "https://", 8) != 0)
+		return uri;
+	uri = strstr(uri, "://") + 3;
+	return uri + strcspn(uri, "/?");
+}
+
+/* Splits the raw target. */
 static void
 set_target(struct http_request *r, const char *uri)
 {
-	char *path = arena_strdup(r->arena, uri);
-	char *query;
+	char *path = arena_strdup(r->arena, http_target_path(uri));
+	char *query = strchr(path, '?');
 
-	if (strncasecmp(path, "http://", 7) == 0 ||
-	    strncasecmp(path, "https://", 8) == 0) {
-		path = strstr(path, "://") + 3;
-		path += strcspn(path, "/?");
-	}
-	query = strchr(path, '?');
 	if (query != NULL)
 		*query++ = '\0';
 	r->path = path[0] == '\0' ? "/" : path;

@@ -14,10 +14,17 @@ static const int64_t bounds_us[] = { 100, 250, 500, 1000, 2500, 5000, 10000,
 	10000000 };
 #define N_BOUNDS (sizeof(bounds_us) / sizeof(bounds_us[0]))
 
+enum metric_type {
+	COUNTER,
+	GAUGE,
+	HISTOGRAM
+};
+static const char *const type_names[] = { "counter", "gauge", "histogram" };
+
 struct metric {
 	struct metric *next;
 	char *name, *help, *labels;
-	bool histogram;
+	enum metric_type type;
 	atomic_uint_fast64_t count;
 	atomic_uint_fast64_t sum_us;
 	atomic_uint_fast64_t buckets[N_BOUNDS];
@@ -49,7 +56,8 @@ find(const char *name, const char *labels)
 }
 
 static struct metric *
-make(const char *name, const char *help, const char *labels, bool histogram)
+make(const char *name, const char *help, const char *labels,
+    enum metric_type type)
 {
 	struct metric *m;
 
@@ -62,7 +70,7 @@ make(const char *name, const char *help, const char *labels, bool histogram)
 		m->name = copy(name);
 		m->help = copy(help);
 		m->labels = copy(labels);
-		m->histogram = histogram;
+		m->type = type;
 		*last = m;
 		last = &m->next;
 	}
@@ -73,13 +81,25 @@ make(const char *name, const char *help, const char *labels, bool histogram)
 struct metric *
 metrics_counter(const char *name, const char *help, const char *labels)
 {
-	return make(name, help, labels, false);
+	return make(name, help, labels, COUNTER);
 }
 
 struct metric *
 metrics_histogram(const char *name, const char *help, const char *labels)
 {
-	return make(name, help, labels, true);
+	return make(name, help, labels, HISTOGRAM);
+}
+
+struct metric *
+metrics_gauge(const char *name, const char *help, const char *labels)
+{
+	return make(name, help, labels, GAUGE);
+}
+
+void
+metric_set(struct metric *m, uint64_t value)
+{
+	atomic_store_explicit(&m->count, value, memory_order_relaxed);
 }
 
 void
@@ -157,11 +177,11 @@ put_family(struct buf *b, struct metric *head)
 	struct metric *m;
 
 	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n", head->name, head->help,
-	    head->name, head->histogram ? "histogram" : "counter");
+	    head->name, type_names[head->type]);
 	for (m = head; m != NULL; m = m->next) {
 		if (strcmp(m->name, head->name) != 0)
 			continue;
-		if (m->histogram)
+		if (m->type == HISTOGRAM)
 			put_histogram(b, m);
 		else
 			put_count(b, m, "", "", atomic_load(&m->count));

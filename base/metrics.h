@@ -24,6 +24,13 @@ struct metric *metrics_counter(
 struct metric *metrics_histogram(
     const char *name, const char *help, const char *labels);
 
+/* As metrics_counter, a value that goes up and down. */
+struct metric *metrics_gauge(
+    const char *name, const char *help, const char *labels);
+
+/* Sets a gauge. */
+void metric_set(struct metric *m, uint64_t value);
+
 /* Adds to a counter. */
 void metric_add(struct metric *m, uint64_t n);
 

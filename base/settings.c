@@ -40,6 +40,26 @@ set_default(unsigned *value, unsigned def)
 }
 
 static void
+fill_in_ocsp(struct settings_file *f)
+{
+	struct settings_ocsp *o = &f->s->ocsp;
+
+	if (o->address == NULL)
+		o->address = "0.0.0.0";
+	if (o->port == 0)
+		o->port = 8081;
+	if (o->unknown == NULL)
+		o->unknown = "unknown";
+	o->host_key = absolute(f, o->host_key, "secrets/ocsp-host.pem");
+	o->files = absolute(f, o->files,
+	    arena_printf(f->arena, "%s/ocsp/files", f->s->state_dir));
+	o->snapshot = absolute(f, o->snapshot,
+	    arena_printf(f->arena, "%s/ocsp/status", f->s->state_dir));
+	set_default(&o->cache, 65536);
+	set_default(&o->threads, 2);
+}
+
+static void
 fill_in(struct settings_file *f)
 {
 	struct settings *s = f->s;
@@ -70,6 +90,7 @@ fill_in(struct settings_file *f)
 		s->vald.https_port = 443;
 	if (s->vald.tls_alpn_port == 0)
 		s->vald.tls_alpn_port = 443;
+	fill_in_ocsp(f);
 }
 
 /* A duration and what it may be. */
@@ -89,6 +110,14 @@ check_durations(struct settings_file *f, struct err *e)
 		    365 * DAY_S, &s->acme.order_lifetime_s },
 		{ "acme.authorization-lifetime", s->acme.authz_lifetime, "30d",
 		    60, 365 * DAY_S, &s->acme.authz_lifetime_s },
+		{ "ocsp.validity", s->ocsp.validity, "1h", 120, 7 * DAY_S,
+		    &s->ocsp.validity_s },
+		{ "ocsp.stale", s->ocsp.stale, "10m", 1, DAY_S,
+		    &s->ocsp.stale_s },
+		{ "ocsp.certificate-lifetime", s->ocsp.certificate_lifetime,
+		    "3d", 600, 7 * DAY_S, &s->ocsp.certificate_lifetime_s },
+		{ "ocsp.snapshot-interval", s->ocsp.snapshot_interval, "15m", 1,
+		    DAY_S, &s->ocsp.snapshot_interval_s },
 	};
 	struct err why;
 	size_t i;
@@ -115,6 +144,8 @@ check_numbers(struct settings_file *f, struct err *e)
 		{ "acme.names-max", s->acme.names_max, 256 },
 		{ "vald.workers", s->vald.workers, 100 },
 		{ "vald.attempts", s->vald.attempts, 100 },
+		{ "ocsp.cache", s->ocsp.cache, 10000000 },
+		{ "ocsp.threads", s->ocsp.threads, 256 },
 	};
 	size_t i;
 
@@ -123,6 +154,22 @@ check_numbers(struct settings_file *f, struct err *e)
 			return conf_error(f->conf, all[i].path, e,
 			    "must be at most %u", all[i].max);
 	}
+	return 0;
+}
+
+static int
+check_ocsp(struct settings_file *f, struct err *e)
+{
+	const struct settings_ocsp *o = &f->s->ocsp;
+
+	if (strcmp(o->unknown, "unknown") != 0 &&
+	    strcmp(o->unknown, "revoked") != 0)
+		return conf_error(f->conf, "ocsp.unknown", e,
+		    "must be \"unknown\" or \"revoked\"");
+	/* an answer about what was known then must not be over now */
+	if (o->validity_s < 2 * o->stale_s)
+		return conf_error(f->conf, "ocsp.validity", e,
+		    "must be at least twice \"ocsp.stale\"");
 	return 0;
 }
 
@@ -259,7 +306,7 @@ check(struct settings_file *f, struct err *e)
 		    "must be https://HOST or https://HOST:PORT "
 		    "(RFC 8555 6.1)");
 	if (check_listen(f, e) == -1 || check_numbers(f, e) == -1 ||
-	    check_durations(f, e) == -1)
+	    check_durations(f, e) == -1 || check_ocsp(f, e) == -1)
 		return -1;
 	return check_issuers(f, e);
 }
@@ -339,25 +386,65 @@ settings_error(const struct settings_file *f, const char *path, struct err *e,
 	return conf_error(f->conf, path, e, "%s", text);
 }
 
+static bool
+is_uri(const char *conninfo)
+{
+	return strncmp(conninfo, "postgres://", 11) == 0 ||
+	       strncmp(conninfo, "postgresql://", 13) == 0;
+}
+
+/* Appends "key=value" as the string's form has it. */
+static int
+add_param(char *conninfo, size_t size, const char *param, struct err *e)
+{
+	size_t n = strlen(conninfo);
+	const char *between = " ";
+	int k;
+
+	if (is_uri(conninfo))
+		between = strchr(conninfo, '?') == NULL ? "?" : "&";
+	k = snprintf(conninfo + n, size - n, "%s%s", between, param);
+	if (k < 0 || (size_t)k >= size - n)
+		return err_set(
+		    e, ERR_REFUSED, "database connection string is too long");
+	return 0;
+}
+
+static int
+make_conninfo(
+    const char *base, const char *role, char *out, size_t size, struct err *e)
+{
+	char user[80];
+	int n = snprintf(out, size, "%s", base);
+
+	if (n < 0 || (size_t)n >= size)
+		return err_set(
+		    e, ERR_REFUSED, "database connection string is too long");
+	(void)snprintf(user, sizeof(user), "user=%s", role);
+	return add_param(out, size, user, e);
+}
+
 int
 settings_conninfo(const struct settings *s, const char *role, char *out,
     size_t size, struct err *e)
 {
-	bool uri = s->database != NULL &&
-		   (strncmp(s->database, "postgres://", 11) == 0 ||
-		       strncmp(s->database, "postgresql://", 13) == 0);
-	int n;
+	char embedded[PATH_MAX + 80];
 
-	if (s->database == NULL)
-		n = snprintf(out, size, "host='%s/pg' dbname=chancery user=%s",
-		    s->run_dir, role);
-	else if (uri)
-		n = snprintf(out, size, "%s%cuser=%s", s->database,
-		    strchr(s->database, '?') == NULL ? '?' : '&', role);
-	else
-		n = snprintf(out, size, "%s user=%s", s->database, role);
-	if (n < 0 || (size_t)n >= size)
-		return err_set(
-		    e, ERR_REFUSED, "database connection string is too long");
-	return 0;
+	(void)snprintf(embedded, sizeof(embedded),
+	    "host='%s/pg' dbname=chancery", s->run_dir);
+	return make_conninfo(
+	    s->database == NULL ? embedded : s->database, role, out, size, e);
+}
+
+int
+settings_read_conninfo(const struct settings *s, const char *role, char *out,
+    size_t size, struct err *e)
+{
+	if (s->ocsp.read_database == NULL)
+		return settings_conninfo(s, role, out, size, e);
+	if (make_conninfo(s->ocsp.read_database, role, out, size, e) == -1)
+		return -1;
+	if (strstr(out, "target_session_attrs") != NULL)
+		return 0;
+	return add_param(out, size, "target_session_attrs=any", e);
 }

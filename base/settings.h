@@ -62,6 +62,22 @@ struct settings_vald {
 	unsigned attempts;      /* of a host that does not answer; 3 */
 };
 
+struct settings_ocsp {
+	const char *address;       /* to listen on; "0.0.0.0" */
+	uint16_t port;             /* 8081 */
+	const char *host;          /* in keys.yaml; NULL: the machine's name */
+	const char *host_key;      /* PEM file of the private key */
+	const char *read_database; /* a replica, or NULL: the database */
+	const char *files;         /* directory of the CRLs to serve */
+	const char *snapshot;      /* file */
+	const char *unknown; /* what was never issued: "unknown", "revoked" */
+	const char *validity, *stale, *certificate_lifetime, *snapshot_interval;
+	int64_t validity_s, stale_s, certificate_lifetime_s;
+	int64_t snapshot_interval_s; /* these are made from the text */
+	unsigned cache;              /* answers; 65536 */
+	unsigned threads;            /* 2 */
+};
+
 struct settings_acme {
 	const char *profile; /* of every order */
 	const char *terms_of_service, *website;
@@ -93,6 +109,7 @@ struct settings {
 	unsigned issuers_count;
 	struct settings_acme acme;
 	struct settings_vald vald;
+	struct settings_ocsp ocsp;
 	struct settings_users users;
 	unsigned workers;     /* of enrolld */
 	unsigned connections; /* per listener */
@@ -124,5 +141,12 @@ int settings_error(const struct settings_file *f, const char *path,
  */
 int settings_conninfo(const struct settings *s, const char *role, char *out,
     size_t size, struct err *e) MUST_USE;
+
+/*
+ * As settings_conninfo, for a reader that takes a replica too: that of
+ * 'ocsp.read-database' if there is one.
+ */
+int settings_read_conninfo(const struct settings *s, const char *role,
+    char *out, size_t size, struct err *e) MUST_USE;
 
 #endif

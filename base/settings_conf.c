@@ -84,6 +84,25 @@ static const cyaml_schema_field_t vald_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t ocsp_fields[] = {
+	STR("address", OPT, struct settings_ocsp, address),
+	UINT("port", struct settings_ocsp, port),
+	STR("host", OPT, struct settings_ocsp, host),
+	STR("host-key", OPT, struct settings_ocsp, host_key),
+	STR("read-database", OPT, struct settings_ocsp, read_database),
+	STR("files", OPT, struct settings_ocsp, files),
+	STR("snapshot", OPT, struct settings_ocsp, snapshot),
+	STR("unknown", OPT, struct settings_ocsp, unknown),
+	STR("validity", OPT, struct settings_ocsp, validity),
+	STR("stale", OPT, struct settings_ocsp, stale),
+	STR("certificate-lifetime", OPT, struct settings_ocsp,
+	    certificate_lifetime),
+	STR("snapshot-interval", OPT, struct settings_ocsp, snapshot_interval),
+	UINT("cache", struct settings_ocsp, cache),
+	UINT("threads", struct settings_ocsp, threads),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t acme_fields[] = {
 	STR("profile", 0, struct settings_acme, profile),
 	STR("terms-of-service", OPT, struct settings_acme, terms_of_service),
@@ -104,6 +123,7 @@ static const cyaml_schema_field_t users_fields[] = {
 	STR("ocsp", OPT, struct settings_users, ocsp),
 	STR("postgres", OPT, struct settings_users, postgres),
 	STR("oper", OPT, struct settings_users, oper),
+	STR("ocsp", OPT, struct settings_users, ocsp),
 	CYAML_FIELD_END,
 };
 
@@ -126,6 +146,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	CYAML_FIELD_MAPPING(
 	    "acme", CYAML_FLAG_DEFAULT, struct settings, acme, acme_fields),
 	CYAML_FIELD_MAPPING("vald", OPT, struct settings, vald, vald_fields),
+	CYAML_FIELD_MAPPING("ocsp", OPT, struct settings, ocsp, ocsp_fields),
 	CYAML_FIELD_MAPPING("users", OPT, struct settings, users, users_fields),
 	UINT("workers", struct settings, workers),
 	UINT("connections", struct settings, connections),

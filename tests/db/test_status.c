@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include <openssl/evp.h>
+
 #include "base/clock.h"
 #include "db/db_int.h"
 #include "db/store_status.h"
@@ -213,9 +215,11 @@ static void
 write_both(struct db *to, const struct slow *w, int n, uint32_t what)
 {
 	static const char *const sets[] = {
-		"status = 1, reason = 6, revoked_at = date_trunc('s', now())",
-		"status = 0, reason = -1, revoked_at = NULL",
-		"status = 1, reason = 1, revoked_at = date_trunc('s', now())"
+		"status = 1, reason = 6, revoked_at = date_trunc('s', now())"
+		" WHERE status = 0",
+		"status = 0, reason = -1, revoked_at = NULL WHERE reason = 6",
+		"status = 1, reason = 1, revoked_at = coalesce(revoked_at,"
+		" date_trunc('s', now())) WHERE (status = 0 OR reason = 6)"
 	};
 	char sql[2000];
 
@@ -228,7 +232,7 @@ write_both(struct db *to, const struct slow *w, int n, uint32_t what)
 	    n, issuer, (unsigned)w->number, (unsigned)n, w->number, w->number);
 	script(to, sql);
 	(void)snprintf(sql, sizeof(sql),
-	    "WITH t AS (UPDATE cert_status SET %s WHERE reason <> 1"
+	    "WITH t AS (UPDATE cert_status SET %s"
 	    " AND cert_id = %d RETURNING *) " CHANGE_COLS
 	    "SELECT %d, " NEXT_SEQ(
 		"%d") " - 1 + row_number() OVER (), cert_id, not_after,"
@@ -409,6 +413,7 @@ test_responder(void **state)
 		.not_after = 1900000000,
 		.signature = span_str("sig") };
 	struct store_responder got;
+	uint8_t key[32]; /* of sample_issuer */
 	struct err e;
 	int id;
 
@@ -439,8 +444,8 @@ test_responder(void **state)
 	assert_null(got.fault);
 	assert_int_equal(got.certified_at, 0);
 	assert_int_equal(
-	    store_status_issuer(db, (const uint8_t[32]){ 1, 2, 3 }, &id, &e),
-	    0);
+	    EVP_Digest("tls 0", 5, key, NULL, EVP_sha256(), NULL), 1);
+	assert_int_equal(store_status_issuer(db, key, &id, &e), 0);
 	assert_int_equal(id, issuer);
 	assert_int_equal(
 	    store_status_issuer(db, (const uint8_t[32]){ 9 }, &id, &e), -1);

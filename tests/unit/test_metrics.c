@@ -77,12 +77,26 @@ test_histogram(void **state)
 	assert_has(&b, "h_seconds_count{s=\"x\"} 5\n");
 }
 
+static void
+test_gauge(void **state)
+{
+	struct metric *g = metrics_gauge("g", "Now.", NULL);
+	AUTO_BUF(b, 10000);
+
+	(void)state;
+	metric_set(g, 7);
+	metric_set(g, 5);
+	metrics_render(&b);
+	assert_has(&b, "# TYPE g gauge\ng 5\n");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_gauge),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

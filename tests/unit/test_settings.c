@@ -128,6 +128,17 @@ test_defaults(void **state)
 	assert_int_equal(s->vald.http_port, 80);
 	assert_int_equal(s->vald.https_port, 443);
 	assert_int_equal(s->vald.tls_alpn_port, 443);
+	assert_string_equal(s->ocsp.address, "0.0.0.0");
+	assert_int_equal(s->ocsp.port, 8081);
+	assert_string_equal(s->ocsp.unknown, "unknown");
+	assert_string_equal(
+	    s->ocsp.host_key, arena_printf(a, "%s/secrets/ocsp-host.pem", dir));
+	assert_string_equal(
+	    s->ocsp.files, arena_printf(a, "%s/./ocsp/files", dir));
+	assert_int_equal(s->ocsp.validity_s, 3600);
+	assert_int_equal(s->ocsp.stale_s, 600);
+	assert_int_equal(s->ocsp.certificate_lifetime_s, 3 * 86400);
+	assert_int_equal(s->ocsp.cache, 65536);
 	assert_int_equal(s->vald.timeout_s, 10);
 	assert_int_equal(s->vald.workers, 8);
 	assert_int_equal(s->vald.attempts, 3);
@@ -330,6 +341,14 @@ test_vald_mistakes(void **state)
 	    "14: vald.resolve[0].address: \"localhost\" is not an address");
 	refused(minimal, "vald:\n\n  timeout: 2m\n",
 	    "13: vald.timeout: duration 2m is outside 1s to 60s");
+	refused(minimal, "ocsp:\n  unknown: good\n",
+	    "12: ocsp.unknown: must be \"unknown\" or \"revoked\"");
+	refused(minimal, "ocsp:\n  stale: 31m\n",
+	    "11: ocsp.validity: must be at least twice \"ocsp.stale\"");
+	refused(minimal, "ocsp:\n  validity: 8d\n",
+	    "12: ocsp.validity: duration 8d is outside 120s to 604800s");
+	refused(minimal, "ocsp:\n  threads: 300\n",
+	    "12: ocsp.threads: must be at most 256");
 	refused(minimal, "vald:\n  workers: 101\n",
 	    "12: vald.workers: must be at most 100");
 	refused(minimal, "vald:\n  workers: 1\n  attempts: 101\n",
@@ -370,7 +389,7 @@ test_conninfo(void **state)
 	AUTO(arena_auto) a = arena_new();
 	struct settings_file *f;
 	struct err e;
-	char small[20];
+	char small[20], text[200];
 
 	(void)state;
 	assert_string_equal(conninfo(a, ""),
@@ -382,6 +401,18 @@ test_conninfo(void **state)
 	assert_string_equal(
 	    conninfo(a, "database: postgres://a/x?sslmode=verify-full\n"),
 	    "postgres://a/x?sslmode=verify-full&user=r");
+	f = load(minimal, "ocsp:\n  read-database: host=b\n");
+	assert_int_equal(settings_read_conninfo(
+			     settings_get(f), "r", text, sizeof(text), &e),
+	    0);
+	assert_string_equal(text, "host=b user=r target_session_attrs=any");
+	settings_free(f);
+	f = load(minimal, "database: host=a\n");
+	assert_int_equal(settings_read_conninfo(
+			     settings_get(f), "r", text, sizeof(text), &e),
+	    0);
+	assert_string_equal(text, "host=a user=r");
+	settings_free(f);
 	f = load(minimal, "");
 	assert_int_equal(
 	    settings_conninfo(settings_get(f), "r", small, sizeof(small), &e),

@@ -1,0 +1,462 @@
+#include "ocsp/feed.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "db/db.h"
+#include "db/store_status.h"
+#include "ocsp/snapshot.h"
+
+#define WAIT_MS 50
+#define RETRY_MS 200
+
+struct feed {
+	struct feed_conf conf;
+	struct db *db, *wait_db;
+	pthread_mutex_t lock; /* of 'marks' and of the table's pointer */
+	struct store_status_marks marks;
+	struct status_table *loading; /* where rows go */
+	struct epoch_reader *reader;  /* of feed_save */
+	bool unrevoked; /* a row wanted to make a revoked certificate good */
+	bool replica;
+	bool accepting; /* an operator said so, and it is not done yet */
+	size_t bad;
+	atomic_size_t n_certs, n_revoked;
+	enum store_status_found last; /* what was logged */
+	atomic_bool connected, down_told;
+	struct metric *rows, *faults, *certs, *revoked, *age, *trust;
+};
+
+static void
+on_expect(void *arg, size_t rows)
+{
+	struct feed *f = arg;
+
+	if (f->loading == NULL)
+		f->loading = status_table_new(f->conf.world->epoch, rows);
+}
+
+static int
+on_row(void *arg, const struct store_status_row *row, struct err *e)
+{
+	struct feed *f = arg;
+	struct status s = { .issuer = row->issuer,
+		.not_after = row->not_after,
+		.revoked = row->revoked,
+		.reason = row->reason,
+		.revoked_at = row->revoked_at };
+
+	(void)e;
+	switch (status_table_put(f->loading, row->serial, &s)) {
+	case STATUS_PUT_BAD:
+		f->bad++;
+		break;
+	case STATUS_PUT_REFUSED:
+		f->unrevoked = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static struct status_table *
+table_of(const struct feed *f)
+{
+	return atomic_load(&f->conf.world->table);
+}
+
+static enum answer_trust
+trust_of(const struct feed *f)
+{
+	return (enum answer_trust)atomic_load(&f->conf.world->trust);
+}
+
+static void
+set_trust(struct feed *f, enum answer_trust trust)
+{
+	atomic_store(&f->conf.world->trust, (int)trust);
+	metric_set(f->trust, trust == ANSWER_CURRENT);
+}
+
+static void
+free_table(void *t)
+{
+	status_table_free(t);
+}
+
+/* Takes both over. */
+static void
+publish(struct feed *f, struct status_table *t,
+    const struct store_status_marks *marks)
+{
+	struct store_status_marks old_marks;
+	struct status_table *old;
+
+	(void)pthread_mutex_lock(&f->lock);
+	old = atomic_exchange(&f->conf.world->table, t);
+	old_marks = f->marks;
+	f->marks = *marks;
+	(void)pthread_mutex_unlock(&f->lock);
+	store_status_marks_clear(&old_marks);
+	if (old != NULL)
+		epoch_retire(f->conf.world->epoch, old, free_table);
+}
+
+static void
+take_snapshot(struct feed *f)
+{
+	struct status_table *t;
+	struct snapshot s;
+	struct err e;
+
+	if (snapshot_load(f->conf.snapshot, f->conf.world->epoch, &t, &s, &e) ==
+	    -1) {
+		if (e.kind != ERR_NOT_FOUND)
+			log_event(
+			    LOG_WARN, "snapshot not used", "msg", e.text, NULL);
+		return;
+	}
+	publish(f, t, &s.marks);
+	atomic_store(&f->conf.world->synced_at, s.synced_at);
+	set_trust(f, ANSWER_CURRENT);
+	log_msg(LOG_INFO, "snapshot loaded", "%zu certificates",
+	    status_table_count(t));
+}
+
+struct feed *
+feed_new(const struct feed_conf *conf)
+{
+	struct feed *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		abort();
+	f->conf = *conf;
+	f->db = db_new(conf->conninfo, "chancery-ocspd");
+	f->wait_db = db_new(conf->conninfo, "chancery-ocspd wait");
+	f->reader = epoch_reader_new(conf->world->epoch);
+	(void)pthread_mutex_init(&f->lock, NULL);
+	f->rows = metrics_counter("chancery_ocsp_feed_rows_total",
+	    "Changes of status taken from the database.", NULL);
+	f->faults = metrics_counter("chancery_ocsp_feed_faults_total",
+	    "Rounds in which the database contradicted what was read before.",
+	    NULL);
+	f->certs = metrics_gauge("chancery_ocsp_certificates",
+	    "Certificates whose status is known.", NULL);
+	f->revoked = metrics_gauge(
+	    "chancery_ocsp_revoked", "Of them revoked or on hold.", NULL);
+	f->age = metrics_gauge("chancery_ocsp_age_seconds",
+	    "Time since the database was last seen.", NULL);
+	f->trust = metrics_gauge("chancery_ocsp_trusted",
+	    "1 while the status table is trusted.", NULL);
+	take_snapshot(f);
+	return f;
+}
+
+void
+feed_free(struct feed *f)
+{
+	if (f == NULL)
+		return;
+	db_free(f->db);
+	db_free(f->wait_db);
+	epoch_reader_free(f->reader);
+	store_status_marks_clear(&f->marks);
+	(void)pthread_mutex_destroy(&f->lock);
+	status_table_free(atomic_exchange(&f->conf.world->table, NULL));
+	free(f);
+}
+
+/* Logs that the database went or came back, once. */
+static void
+note_database(struct feed *f, const struct err *why)
+{
+	bool was = atomic_exchange(&f->connected, why == NULL);
+
+	if (why != NULL && (was || !atomic_load(&f->down_told))) {
+		atomic_store(&f->down_told, true);
+		log_event(LOG_ERROR, "no database", "msg", why->text, NULL);
+	} else if (why == NULL && !was && atomic_load(&f->down_told)) {
+		atomic_store(&f->down_told, false);
+		log_event(LOG_INFO, "database is back", NULL);
+	}
+}
+
+static void
+synced(struct feed *f, int64_t at)
+{
+	if (at > atomic_load(&f->conf.world->synced_at))
+		atomic_store(&f->conf.world->synced_at, at);
+	set_trust(f, ANSWER_CURRENT);
+}
+
+/* What a table knows that another one lacks: revocations that never end. */
+struct comparison {
+	struct status_table *other;
+	bool add;
+	size_t missing;
+};
+
+static int
+compare_one(void *arg, struct span serial, const struct status *s)
+{
+	struct comparison *c = arg;
+	uint8_t number[STATUS_SERIAL_MAX + 1] = { 0 };
+	struct status found = { .revoked = false };
+	uint64_t word;
+
+	if (!s->revoked || s->reason == STATUS_REASON_HOLD)
+		return 0;
+	memcpy(number + 1, serial.p, serial.n);
+	if (status_table_find(c->other, s->issuer,
+		span_of(number, serial.n + 1), &found, &word) &&
+	    found.revoked && found.reason != STATUS_REASON_HOLD)
+		return 0;
+	c->missing++;
+	if (c->add)
+		(void)status_table_put(c->other, serial, s);
+	return 0;
+}
+
+/*
+ * How many certificates that were revoked for good the new table takes for
+ * something else.  This thread alone changes both, so it needs no epoch.
+ */
+static size_t
+lost_revocations(
+    const struct status_table *old, struct status_table *new, bool add)
+{
+	struct comparison c = { .other = new, .add = add };
+
+	if (old != NULL)
+		(void)status_table_each(old, compare_one, &c);
+	return c.missing;
+}
+
+static void
+dispute(struct feed *f, const char *why)
+{
+	if (trust_of(f) != ANSWER_DISPUTED)
+		log_event(LOG_ERROR, "the database went back in time", "msg",
+		    why, "answer", "tryLater until an operator accepts it",
+		    NULL);
+	metric_add(f->faults, 1);
+	set_trust(f, ANSWER_DISPUTED);
+}
+
+/*
+ * Loads everything anew.  A database that has forgotten revocations is not
+ * believed, unless an operator said so; even then they stay revoked here.
+ */
+static int
+load(struct feed *f, bool accepted)
+{
+	const struct store_status_sink sink = { on_expect, on_row, f };
+	struct store_status_marks marks = { 0 };
+	int64_t from = clock_mono_us();
+	struct err e;
+	size_t lost;
+
+	f->loading = NULL;
+	if (store_status_load(f->db, &sink, &marks, &e) == -1) {
+		status_table_free(f->loading);
+		note_database(f, &e);
+		return -1;
+	}
+	note_database(f, NULL);
+	lost = lost_revocations(table_of(f), f->loading, accepted);
+	if (lost > 0 && !accepted) {
+		status_table_free(f->loading);
+		store_status_marks_clear(&marks);
+		dispute(f, "certificates that were revoked are good");
+		return -1;
+	}
+	if (lost > 0)
+		log_msg(LOG_WARN, "accepted",
+		    "%zu certificates stay revoked that the database has "
+		    "as good: revoke them again",
+		    lost);
+	publish(f, f->loading, &marks);
+	f->accepting = false;
+	/* how fresh it is, the next look at the changes tells */
+	set_trust(f, ANSWER_CURRENT);
+	log_msg(LOG_INFO, "loaded", "%zu certificates in %" PRId64 " ms",
+	    status_table_count(f->loading), (clock_mono_us() - from) / 1000);
+	return 0;
+}
+
+/* Tells of what is wrong, once. */
+static void
+judge(struct feed *f, const struct store_status_news *news)
+{
+	char text[100];
+
+	if (news->found > STORE_STATUS_MORE && news->found != f->last) {
+		(void)snprintf(text, sizeof(text), "%d", news->writer);
+		log_event(LOG_ERROR, "feed", "msg",
+		    news->found == STORE_STATUS_GAP
+			? "a writer left out a number"
+		    : news->found == STORE_STATUS_BEHIND
+			? "the database lacks changes that were there"
+			: "the database has another history",
+		    "writer", text, NULL);
+	}
+	f->last = news->found;
+	if (news->found == STORE_STATUS_ANOTHER ||
+	    (news->found == STORE_STATUS_BEHIND && !news->replica))
+		dispute(f, "its changes are not those that were read before");
+	else if (news->found == STORE_STATUS_BEHIND)
+		metric_add(f->faults, 1); /* a lagging replica, or too old */
+}
+
+/* '*more': there is more to read at once. */
+static int
+poll_changes(struct feed *f, bool *more, struct err *e)
+{
+	const struct store_status_sink sink = { on_expect, on_row, f };
+	int64_t at = clock_now();
+	struct store_status_news news;
+	int rc;
+
+	f->loading = table_of(f);
+	f->unrevoked = false;
+	(void)pthread_mutex_lock(&f->lock);
+	rc = store_status_poll(f->db, &sink, &f->marks, &news, e);
+	(void)pthread_mutex_unlock(&f->lock);
+	if (rc == -1)
+		return -1;
+	metric_add(f->rows, news.rows);
+	f->replica = news.replica;
+	*more = news.found == STORE_STATUS_MORE;
+	judge(f, &news);
+	if (f->unrevoked)
+		dispute(f, "a revoked certificate became good");
+	else if (news.found == STORE_STATUS_GAP)
+		(void)load(f, false);
+	else if (news.found == STORE_STATUS_OK)
+		synced(f, news.replica ? news.as_of : at);
+	return 0;
+}
+
+static void
+pause_ms(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
+static void
+wait_for_news(struct feed *f)
+{
+	struct err e;
+
+	if (f->replica || store_status_wait(f->wait_db, WAIT_MS, &e) == -1)
+		pause_ms(WAIT_MS);
+}
+
+/* An operator's word counts once. */
+static void
+look_for_accept(struct feed *f)
+{
+	if (trust_of(f) != ANSWER_DISPUTED || access(f->conf.accept, F_OK) != 0)
+		return;
+	if (unlink(f->conf.accept) == -1) {
+		log_event(LOG_ERROR, "accept", "msg", strerror(errno), NULL);
+		return;
+	}
+	f->accepting = true;
+	log_event(LOG_WARN, "an operator accepts the database as it is", NULL);
+}
+
+static void
+measure(struct feed *f)
+{
+	int64_t synced_at = atomic_load(&f->conf.world->synced_at);
+	const struct status_table *t = table_of(f);
+
+	if (t != NULL) {
+		atomic_store(&f->n_certs, status_table_count(t));
+		atomic_store(&f->n_revoked, status_table_revoked(t));
+	}
+	metric_set(f->certs, atomic_load(&f->n_certs));
+	metric_set(f->revoked, atomic_load(&f->n_revoked));
+	metric_set(f->age,
+	    clock_now() > synced_at ? (uint64_t)(clock_now() - synced_at) : 0);
+}
+
+/* Looks for changes and waits for the next ones. */
+static void
+follow(struct feed *f)
+{
+	bool more = false;
+	struct err e;
+
+	if (poll_changes(f, &more, &e) == -1) {
+		note_database(f, &e);
+		pause_ms(WAIT_MS);
+		return;
+	}
+	note_database(f, NULL);
+	if (!more)
+		wait_for_news(f);
+}
+
+void
+feed_step(struct feed *f)
+{
+	look_for_accept(f);
+	if (table_of(f) == NULL || f->accepting) {
+		if (load(f, f->accepting) == -1)
+			pause_ms(RETRY_MS);
+	} else if (trust_of(f) == ANSWER_DISPUTED) {
+		/* nothing is taken from it */
+		pause_ms(RETRY_MS);
+	} else {
+		follow(f);
+	}
+	measure(f);
+}
+
+int
+feed_save(struct feed *f, struct err *e)
+{
+	struct snapshot s = { .synced_at =
+				  atomic_load(&f->conf.world->synced_at) };
+	const struct status_table *t;
+	size_t i;
+	int rc = 0;
+
+	if (trust_of(f) != ANSWER_CURRENT)
+		return 0;
+	epoch_enter(f->reader);
+	(void)pthread_mutex_lock(&f->lock);
+	for (i = 0; i < f->marks.n; i++)
+		store_status_marks_add(&s.marks, &f->marks.list[i]);
+	t = table_of(f);
+	(void)pthread_mutex_unlock(&f->lock);
+	if (t != NULL)
+		rc = snapshot_write(f->conf.snapshot, t, &s, e);
+	epoch_leave(f->reader);
+	store_status_marks_clear(&s.marks);
+	return rc;
+}
+
+void
+feed_health(const struct feed *f, struct feed_health *out)
+{
+	out->trust = trust_of(f);
+	out->connected = atomic_load(&f->connected);
+	out->synced_at = atomic_load(&f->conf.world->synced_at);
+	out->certificates = atomic_load(&f->n_certs);
+	out->revoked = atomic_load(&f->n_revoked);
+}

@@ -1,0 +1,364 @@
+/* chancery-ocspd from outside: a real process, database and HTTP client. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+#include "base/b64.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "tests/db/ocspd_fixture.h"
+
+AUTO_DEFINE(OCSP_REQUEST, OCSP_REQUEST_free);
+
+#define GOOD V_OCSP_CERTSTATUS_GOOD
+#define REVOKED V_OCSP_CERTSTATUS_REVOKED
+#define UNKNOWN V_OCSP_CERTSTATUS_UNKNOWN
+#define TRY_LATER (-13)
+
+static struct ocspd *d;
+static struct ocspd_reply r;
+static const struct span none = { NULL, 0 };
+
+/* Certificate 'n' has this serial. */
+static struct span
+serial(int n)
+{
+	static uint8_t octets[16];
+
+	memset(octets, 0x41, sizeof(octets));
+	octets[15] = (uint8_t)n;
+	return span_of(octets, sizeof(octets));
+}
+
+#define SERIAL(n)                                                              \
+	"('\\x' || repeat('41', 15) || lpad(to_hex(" n "), 2, '0'))::bytea"
+#define FEED                                                                   \
+	" INSERT INTO status_change (writer, seq, cert_id, not_after,"         \
+	" revoked_at, issuer, status, reason, serial) SELECT 4096,"            \
+	" (SELECT coalesce(max(seq), 0) FROM status_change"                    \
+	" WHERE writer = 4096) + row_number() OVER (), cert_id, not_after,"    \
+	" revoked_at, issuer, status, reason, serial FROM t"
+
+static void
+issue(int from, int to)
+{
+	ocspd_sql(d,
+	    arena_printf(d->arena,
+		"WITH t AS (INSERT INTO cert_status (cert_id, not_after,"
+		" issuer, serial) SELECT n, now() + interval '90 days', %d, " SERIAL(
+		    "n") " FROM generate_series(%d, %d) n RETURNING *)" FEED
+			 "; NOTIFY chancery_status",
+		d->issuer, from, to));
+}
+
+static void
+set_status(int n, const char *set)
+{
+	ocspd_sql(
+	    d, arena_printf(d->arena,
+		   "WITH t AS (UPDATE cert_status SET %s WHERE cert_id = %d"
+		   " RETURNING *)" FEED "; NOTIFY chancery_status",
+		   set, n));
+}
+
+#define REVOKE "status = 1, reason = 1, revoked_at = date_trunc('s', now())"
+#define HOLD "status = 1, reason = 6, revoked_at = date_trunc('s', now())"
+#define RELEASE "status = 0, reason = -1, revoked_at = NULL"
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	d = ocspd_new();
+	ocspd_sql(d, "INSERT INTO writer VALUES (4096, 1, 't', 't', now())");
+	issue(1, 20);
+	ocspd_start(d);
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	ocspd_free(d);
+	return 0;
+}
+
+static void
+test_certificate(void **state)
+{
+	(void)state;
+	/* without one, and with a wrong one, there is no answer */
+	assert_true(ocspd_health(d, 503, "no certificate"));
+	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	ocspd_certify(d, 86400, true);
+	(void)usleep(1500000);
+	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_true(ocspd_health(d, 503, "no certificate"));
+	ocspd_sql(d, "UPDATE responder SET cert = NULL");
+	ocspd_certify(d, 86400, false);
+	assert_true(ocspd_becomes(d, serial(1), GOOD));
+	assert_true(ocspd_health(d, 200, "ok"));
+	assert_int_equal(ocspd_status(d, serial(99)), UNKNOWN);
+}
+
+static const char *
+get_path(const char *prefix, bool escaped, int n)
+{
+	AUTO(OCSP_REQUEST) req =
+	    ocsp_ca_request(&d->ca, EVP_sha256(), serial(n), 0);
+	const char *b64 =
+	    b64_encode(d->arena, ocsp_ca_request_der(d->arena, req));
+	char *out = arena_alloc(d->arena, 4 * strlen(b64) + 100), *p;
+
+	p = stpncpy(out, prefix, 90);
+	for (; *b64 != '\0'; b64++) {
+		if (escaped && strchr("+/=", *b64) != NULL) {
+			(void)snprintf(p, 4, "%%%02X", *b64);
+			p += 3;
+		} else {
+			*p++ = *b64;
+		}
+	}
+	return out;
+}
+
+static void
+is_success(void)
+{
+	assert_int_equal(r.status, 200);
+	assert_true(r.n > 100);
+	assert_int_equal(r.body[6], 0); /* responseStatus */
+	assert_non_null(
+	    strstr(r.headers, "Content-Type: application/ocsp-response"));
+}
+
+static void
+test_transport(void **state)
+{
+	AUTO(OCSP_REQUEST) req =
+	    ocsp_ca_request(&d->ca, EVP_sha1(), serial(2), 16);
+	AUTO(OCSP_REQUEST) foreign = NULL;
+	struct ocsp_ca other;
+	char *etag;
+
+	(void)state;
+	ocspd_ask(d, get_path("/status/", true, 2), none, NULL, &r);
+	is_success();
+	assert_non_null(strstr(r.headers, "Last-Modified: "));
+	assert_non_null(strstr(r.headers, "Expires: "));
+	assert_non_null(strstr(r.headers, "Date: "));
+	assert_non_null(strstr(r.headers, "must-revalidate"));
+	etag = strstr(r.headers, "ETag: \"");
+	assert_non_null(etag);
+	assert_int_equal(strspn(etag + 7, "0123456789abcdef"), 64);
+	ocspd_ask(d, get_path("/status/", false, 2), none, NULL, &r);
+	is_success();
+	/* from the cache: the same answer */
+	assert_non_null(
+	    strstr(r.headers, arena_printf(d->arena, "%.60s", etag)));
+	ocspd_ask(d, get_path("/status//", false, 2), none, NULL, &r);
+	is_success();
+	ocspd_ask(d, get_path("/ocsp/", false, 2), none, NULL, &r);
+	is_success();
+	ocspd_ask(d, "/status", ocsp_ca_request_der(d->arena, req), NULL, &r);
+	is_success();
+	assert_null(strstr(r.headers, "Cache-Control"));
+	ocspd_ask(d, "/status/", ocsp_ca_request_der(d->arena, req), NULL, &r);
+	is_success();
+	assert_int_equal(
+	    ocsp_ca_judge(&d->ca, span_of(r.body, r.n), serial(2)), GOOD);
+	/* undecodable: an OCSP answer, not an HTTP one */
+	ocspd_ask(d, "/status/AAAA", none, NULL, &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.body[4], 1);
+	assert_non_null(strstr(r.headers, "no-store"));
+	ocspd_ask(d, "/status/%zz", none, NULL, &r);
+	assert_int_equal(r.body[4], 1);
+	ocspd_ask(d, "/status", span_str("rubbish"), NULL, &r);
+	assert_int_equal(r.body[4], 1);
+	ocsp_ca_init(&other, "other");
+	foreign = ocsp_ca_request(&other, EVP_sha1(), serial(2), 0);
+	ocspd_ask(
+	    d, "/status", ocsp_ca_request_der(d->arena, foreign), NULL, &r);
+	assert_int_equal(r.body[4], 6);
+	ocsp_ca_clear(&other);
+	ocspd_ask(d, "/elsewhere", none, NULL, &r);
+	assert_int_equal(r.status, 404);
+	ocspd_ask(d, "/elsewhere", span_str("x"), NULL, &r);
+	assert_int_equal(r.status, 405);
+	ocspd_ask(d, "/metrics", none, NULL, &r);
+	assert_non_null(strstr((char *)r.body, "kind=\"good\"} "));
+	assert_non_null(
+	    strstr((char *)r.body, "chancery_ocsp_certificates 20"));
+}
+
+/* Committed to visible; what is typical, and that it is never long. */
+static void
+test_changes(void **state)
+{
+	int64_t from, worst = 0, all = 0;
+	int i;
+
+	(void)state;
+	assert_int_equal(ocspd_status(d, serial(99)), UNKNOWN);
+	issue(99, 99);
+	assert_true(ocspd_becomes(d, serial(99), GOOD));
+	for (i = 3; i <= 12; i++) {
+		assert_int_equal(ocspd_status(d, serial(i)), GOOD);
+		set_status(i, REVOKE);
+		from = clock_mono_us();
+		assert_true(ocspd_becomes(d, serial(i), REVOKED));
+		from = clock_mono_us() - from;
+		worst = from > worst ? from : worst;
+		all += from;
+	}
+	(void)printf("# revoked to visible: %ld us, at most %ld us\n",
+	    (long)(all / 10), (long)worst);
+	set_status(13, HOLD);
+	assert_true(ocspd_becomes(d, serial(13), REVOKED));
+	set_status(13, RELEASE);
+	assert_true(ocspd_becomes(d, serial(13), GOOD));
+}
+
+static void
+test_files(void **state)
+{
+	const char *crl = arena_printf(d->arena, "%s/ocsp/files/x.crl", d->dir);
+	struct span bytes = span_str("0123456789");
+	const char *etag;
+	struct err e;
+
+	(void)state;
+	ocspd_ask(d, "/x.crl", none, NULL, &r);
+	assert_int_equal(r.status, 404);
+	assert_int_equal(file_replace(crl, bytes, 0644, &e), 0);
+	ocspd_ask(d, "/x.crl", none, NULL, &r);
+	assert_int_equal(r.status, 200);
+	assert_true(span_eq(span_of(r.body, r.n), bytes));
+	assert_non_null(strstr(r.headers, "application/pkix-crl"));
+	etag = strstr(r.headers, "ETag: ");
+	assert_non_null(etag);
+	etag = arena_printf(d->arena, "If-None-Match: %.*s",
+	    (int)strcspn(etag + 6, "\r\n"), etag + 6);
+	ocspd_ask(d, "/x.crl", none, etag, &r);
+	assert_int_equal(r.status, 304);
+	assert_int_equal(r.n, 0);
+	ocspd_ask(d, "/x.crl", none, "Range: bytes=2-4", &r);
+	assert_int_equal(r.status, 206);
+	assert_string_equal(r.body, "234");
+	assert_non_null(strstr(r.headers, "Content-Range: bytes 2-4/10"));
+	ocspd_ask(d, "/x.crl", none, "Range: bytes=-3", &r);
+	assert_string_equal(r.body, "789");
+	ocspd_ask(d, "/x.crl", none, "Range: bytes=8-", &r);
+	assert_string_equal(r.body, "89");
+	ocspd_ask(d, "/x.crl", none, "Range: bytes=10-", &r);
+	assert_int_equal(r.status, 416);
+	ocspd_ask(d, "/x.crl", none, "Range: bytes=0-1,4-5", &r);
+	assert_int_equal(r.status, 200);
+	ocspd_ask(d, "/../status", none, NULL, &r);
+	assert_int_equal(r.status, 404);
+	ocspd_ask(d, "/ca/tls.cer", none, NULL, &r);
+	assert_true(
+	    span_eq(span_of(r.body, r.n), ocsp_ca_der(d->arena, d->ca.cert)));
+	assert_non_null(strstr(r.headers, "application/pkix-cert"));
+	ocspd_ask(d, "/ca/tls.p7c", none, NULL, &r);
+	assert_int_equal(r.status, 200);
+	assert_non_null(strstr(r.headers, "application/pkcs7-mime"));
+}
+
+static void
+test_database_lost(void **state)
+{
+	(void)state;
+	pg_stop(d->pg, false);
+	assert_true(ocspd_health(d, 200, "degraded"));
+	assert_int_equal(ocspd_status(d, serial(1)), GOOD);
+	assert_int_equal(ocspd_status(d, serial(3)), REVOKED);
+	pg_start(d->pg);
+	set_status(14, REVOKE);
+	assert_true(ocspd_becomes(d, serial(14), REVOKED));
+	assert_true(ocspd_health(d, 200, "ok"));
+}
+
+/* A new key each time; what was known is known. */
+static void
+test_restart(void **state)
+{
+	(void)state;
+	(void)usleep(1500000); /* a snapshot */
+	ocspd_stop(d, SIGKILL);
+	set_status(15, REVOKE);
+	ocspd_start(d);
+	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	(void)usleep(200000);
+	ocspd_certify(d, 86400, false);
+	assert_true(ocspd_becomes(d, serial(1), GOOD));
+	assert_int_equal(ocspd_status(d, serial(15)), REVOKED);
+}
+
+/* A backup from before the last revocations is restored. */
+static void
+test_rollback(void **state)
+{
+	(void)state;
+	set_status(16, REVOKE);
+	set_status(17, HOLD);
+	assert_true(ocspd_becomes(d, serial(16), REVOKED));
+	assert_true(ocspd_becomes(d, serial(17), REVOKED));
+	(void)usleep(1500000); /* a snapshot */
+	ocspd_sql(d, "BEGIN; ALTER TABLE status_change DISABLE TRIGGER ALL;"
+		     " ALTER TABLE cert_status DISABLE TRIGGER ALL;"
+		     " DELETE FROM status_change WHERE seq > (SELECT max(seq)"
+		     " FROM status_change) - 2;"
+		     " UPDATE cert_status SET status = 0, reason = -1,"
+		     " revoked_at = NULL WHERE cert_id IN (16, 17);"
+		     " ALTER TABLE cert_status ENABLE TRIGGER ALL; COMMIT");
+	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	assert_true(ocspd_health(d, 503, "back in time"));
+	assert_int_equal(ocspd_status(d, serial(16)), REVOKED);
+	assert_int_equal(ocspd_status(d, serial(17)), TRY_LATER);
+	/* its own restart changes nothing about that */
+	ocspd_stop(d, SIGTERM);
+	ocspd_start(d);
+	assert_true(ocspd_health(d, 503, "back in time"));
+	(void)usleep(200000);
+	ocspd_certify(d, 86400, false);
+	assert_true(ocspd_becomes(d, serial(16), REVOKED));
+	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	/* nor do new changes in the other history */
+	issue(100, 110);
+	(void)usleep(500000);
+	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_int_equal(ocspd_run(d, "--accept-database"), 0);
+	assert_true(ocspd_becomes(d, serial(1), GOOD));
+	assert_int_equal(ocspd_status(d, serial(16)), REVOKED);
+	assert_int_equal(ocspd_status(d, serial(17)), GOOD);
+	assert_int_equal(ocspd_status(d, serial(105)), GOOD);
+	assert_true(ocspd_health(d, 200, "ok"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_certificate),
+		cmocka_unit_test(test_transport),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_database_lost),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_rollback),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
