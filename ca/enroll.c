@@ -18,6 +18,7 @@
 #include "db/store_cert.h"
 #include "db/store_request.h"
 #include "db/store_revoke.h"
+#include "db/writer.h"
 #include "hsm/sign_client.h"
 
 #define REASON_CESSATION 5
@@ -122,9 +123,31 @@ stage_approve(struct enroll *x, struct err *e)
 	return 0;
 }
 
+/* What the signer is asked for. */
+static void
+fill_sign(const struct enroll *x, struct sign_request *out)
+{
+	*out = (struct sign_request){ .kind = SIGN_CERT,
+		.key = x->plan.issuer->name,
+		.slot = x->slot,
+		.tbs = x->tbs,
+		.request_id = x->ctx->request_id };
+	memcpy(out->profile_hash, x->profile->hash, SIGN_HASH_SIZE);
+	if (x->req->responder == NULL)
+		return;
+	out->kind = SIGN_RESPONDER;
+	out->responder_host = x->req->responder->host;
+	out->responder_not_after = x->req->responder->not_after;
+	out->responder_signature = x->req->responder->signature;
+}
+
+/* The request to the signer leaves as soon as the intent is durable. */
 static int
 stage_reserve(struct enroll *x, struct err *e)
 {
+	const struct writer_wait how = { sign_client_let_go, sign_client_wait,
+		x->ctx->signer };
+	struct sign_request sr;
 	struct store_intent in = { .protocol = x->req->protocol,
 		.txn = x->req->txn,
 		.issuer = x->plan.issuer->id,
@@ -140,7 +163,11 @@ stage_reserve(struct enroll *x, struct err *e)
 	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
 	memcpy(in.profile_hash, x->profile->hash, STORE_HASH_SIZE);
 	sha256(x->plan.spki, in.spki_sha256);
-	if (store_cert_reserve(x->ctx->writer, &in, &x->row.id, e) == -1) {
+	fill_sign(x, &sr);
+	if (sign_client_hold(x->ctx->signer, &sr, e) == -1)
+		return -1;
+	if (store_cert_reserve(x->ctx->writer, &in, &how, &x->row.id, e) ==
+	    -1) {
 		x->repeated = e->kind == ERR_CONFLICT;
 		return -1;
 	}
@@ -176,20 +203,10 @@ static int
 stage_sign(struct enroll *x, struct err *e)
 {
 	const struct issuer *i = x->plan.issuer;
-	struct sign_request sr = { .kind = SIGN_CERT,
-		.key = i->name,
-		.slot = x->slot,
-		.tbs = x->tbs,
-		.request_id = x->ctx->request_id };
+	struct sign_request sr;
 	struct sign_reply reply;
 
-	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
-	if (x->req->responder != NULL) {
-		sr.kind = SIGN_RESPONDER;
-		sr.responder_host = x->req->responder->host;
-		sr.responder_not_after = x->req->responder->not_after;
-		sr.responder_signature = x->req->responder->signature;
-	}
+	fill_sign(x, &sr);
 	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
 	    -1)
 		return e->kind == ERR_REFUSED ? give_up(x, e) : -1;

@@ -52,11 +52,12 @@ probe_crls(struct ctl *c, struct probe *p, struct db *db)
 				next = s[k].due;
 			}
 		}
+		if (bad > 0 || next == INT64_MAX)
+			continue;
 		clock_rfc3339(next, due);
-		if (bad == 0 && next != INT64_MAX)
-			probe_add(c, p, "crl", true,
-			    arena_printf(c->a, "%s: %zu, the next due at %s",
-				s[i].ca, k - i, due),
-			    NULL);
+		probe_add(c, p, "crl", true,
+		    arena_printf(c->a, "%s: %zu, the next due at %s", s[i].ca,
+			k - i, due),
+		    NULL);
 	}
 }

@@ -97,7 +97,7 @@ intent_leaf(struct arena *a, const struct store_intent *in)
 
 int
 store_cert_reserve(struct writer *w, const struct store_intent *in,
-    int64_t *cert_id, struct err *e)
+    const struct writer_wait *how, int64_t *cert_id, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
 	struct writer_row r = { .stmt = &reserve_stmt };
@@ -114,7 +114,7 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 	writer_text(&r, in->principal);
 	writer_bytes(&r, hash_of(in->spki_sha256));
 	writer_bytes(&r, intent_leaf(a, in));
-	if (writer_do(w, &r, cert_id, e) == 0)
+	if (writer_do_with(w, &r, how, cert_id, e) == 0)
 		return 0;
 	if (e != NULL && e->kind == ERR_CONFLICT)
 		return err_set(e, ERR_CONFLICT,

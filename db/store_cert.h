@@ -17,6 +17,7 @@
 
 struct db;
 struct writer;
+struct writer_wait;
 
 #define STORE_HASH_SIZE 32
 #define STORE_SERIAL_MAX 20
@@ -85,10 +86,10 @@ struct store_intent {
  * Transaction 1: makes the request row and the intent (audit) row durable and
  * gives the certificate its id.  CONFLICT when (protocol, txn) exists: the
  * caller looks it up and decides; a VOID one is taken over.  BAD_KEY when the
- * key is blocked (store_revoke.h).
+ * key is blocked (store_revoke.h).  'how' to wait may be NULL (db/writer.h).
  */
 int store_cert_reserve(struct writer *w, const struct store_intent *in,
-    int64_t *cert_id, struct err *e) MUST_USE;
+    const struct writer_wait *how, int64_t *cert_id, struct err *e) MUST_USE;
 
 struct store_name {
 	uint8_t type;     /* GeneralName tag number; 255 for the CN */

@@ -226,13 +226,26 @@ next_jobs(struct writer *w, struct writer_job **jobs, bool *stop)
 	return n;
 }
 
+static bool
+is_done(const struct writer_job *j)
+{
+	return j->rc == 0 && j->answered && j->code == WRITER_OK;
+}
+
+/* A job that was woken may be gone. */
 static void
 wake(struct writer_job *const *jobs, size_t n)
 {
+	const struct writer_wait *how;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		(void)sem_post(&jobs[i]->done);
+	for (i = 0; i < n; i++) {
+		how = jobs[i]->how;
+		if (how != NULL)
+			how->wake(how->arg, is_done(jobs[i]));
+		else
+			(void)sem_post(&jobs[i]->done);
+	}
 }
 
 static void *
@@ -409,7 +422,9 @@ submit(struct writer *w, struct writer_job *jobs, size_t n)
 static void
 await(struct writer_job *j)
 {
-	while (sem_wait(&j->done) == -1 && errno == EINTR)
+	if (j->how != NULL)
+		j->how->wait(j->how->arg);
+	while (j->how == NULL && sem_wait(&j->done) == -1 && errno == EINTR)
 		continue;
 	(void)sem_destroy(&j->done);
 }
@@ -432,7 +447,7 @@ outcome(const struct writer_job *j, struct err *e)
 {
 	if (j->rc == -1)
 		return err_set(e, j->err.kind, "%s", j->err.text);
-	if (j->answered && j->code == WRITER_OK)
+	if (is_done(j))
 		return 0;
 	if (j->answered && j->code == WRITER_NOT_FOUND)
 		return err_set(e, ERR_NOT_FOUND, "no such row");
@@ -445,7 +460,14 @@ int
 writer_do(
     struct writer *w, const struct writer_row *r, int64_t *value, struct err *e)
 {
-	struct writer_job j = { .row = r };
+	return writer_do_with(w, r, NULL, value, e);
+}
+
+int
+writer_do_with(struct writer *w, const struct writer_row *r,
+    const struct writer_wait *how, int64_t *value, struct err *e)
+{
+	struct writer_job j = { .row = r, .how = how };
 
 	if (check_row(w, r, e) == -1)
 		return -1;

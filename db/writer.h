@@ -12,11 +12,24 @@
 #ifndef DB_WRITER_H
 #define DB_WRITER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 struct writer;
+
+/*
+ * Another way to wait for an act than sleeping until it is durable: 'wake'
+ * runs in the writer's thread as soon as the act is settled ('done': it is
+ * durable) and must not block; 'wait' runs in the caller's and returns after
+ * that only.  The two know of each other through 'arg'.
+ */
+struct writer_wait {
+	void (*wake)(void *arg, bool done);
+	void (*wait)(void *arg);
+	void *arg;
+};
 
 /*
  * Starts the writer thread, which takes a lease for a writer number of

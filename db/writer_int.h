@@ -78,6 +78,10 @@ void writer_null(struct writer_row *r);
 int writer_do(struct writer *w, const struct writer_row *r, int64_t *value,
     struct err *e) MUST_USE;
 
+/* As writer_do, but waits in the caller's way; NULL: in the usual one. */
+int writer_do_with(struct writer *w, const struct writer_row *r,
+    const struct writer_wait *how, int64_t *value, struct err *e) MUST_USE;
+
 /*
  * Submits 'n' rows at once and waits for all of them; what writer_do would
  * say of each is in 'errs', with ERR_NONE for done.
@@ -88,6 +92,7 @@ void writer_do_all(struct writer *w, const struct writer_row *rows, size_t n,
 /* One row in the queue; lives on its caller's stack. */
 struct writer_job {
 	const struct writer_row *row;
+	const struct writer_wait *how; /* NULL: 'done' */
 	struct writer_job *next;
 	sem_t done;
 	bool answered;

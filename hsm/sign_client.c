@@ -2,9 +2,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -19,9 +22,19 @@
 #define LIST_EVERY_US ((int64_t)5 * 1000 * 1000)
 #define SKIP_US ((int64_t)1000 * 1000)
 
+/* How often a wait looks whether it has been too long. */
+#define WAIT_TICK_MS 1000
+
 struct slot_state {
 	int fd;                /* -1: not connected */
 	int64_t skip_until_us; /* of clock_mono_us */
+};
+
+/* What has become of a request that was held. */
+enum held {
+	HELD_NONE, /* there is none, or it was not sent */
+	HELD_BACK,
+	HELD_SENT /* its reply is to be received */
 };
 
 struct sign_client {
@@ -31,6 +44,11 @@ struct sign_client {
 	size_t n_octets, turn;
 	struct slot_state slots[SLOT_OCTETS];
 	struct buf out, in;
+	pthread_mutex_t lock; /* of what follows */
+	enum held held;
+	uint8_t held_slot;
+	int64_t sent_us;
+	int wake_fd; /* the owner waits for this one, too */
 };
 
 struct sign_client *
@@ -48,6 +66,10 @@ sign_client_new(const char *run_dir, const char *role, int timeout_ms)
 		c->slots[i].fd = -1;
 	buf_init(&c->out, IPC_MESSAGE_MAX);
 	buf_init(&c->in, IPC_MESSAGE_MAX);
+	(void)pthread_mutex_init(&c->lock, NULL);
+	c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->wake_fd < 0)
+		abort();
 	return c;
 }
 
@@ -70,6 +92,8 @@ sign_client_free(struct sign_client *c)
 		hang_up(c, (uint8_t)i);
 	buf_clear(&c->out);
 	buf_clear(&c->in);
+	(void)pthread_mutex_destroy(&c->lock);
+	(void)close(c->wake_fd);
 	free(c->dir);
 	free(c);
 }
@@ -144,24 +168,30 @@ sign_client_slot(struct sign_client *c, uint8_t *slot, struct err *e)
 	return err_set(e, ERR_UNAVAILABLE, "no signer slot answers");
 }
 
-/*
- * One request and its reply.  A connection that proves dead while sending
- * has carried nothing, so a fresh one may: after that, only recall knows.
- */
 static int
-exchange(struct sign_client *c, struct arena *a, uint8_t slot,
-    const struct sign_ask *ask, struct sign_answer *out, struct err *e)
+encode(struct sign_client *c, const struct sign_ask *ask, struct err *e)
 {
-	int64_t deadline = clock_mono_us() + c->timeout_us;
-	int r = -1, tries, fd = -1;
-
-	if (ask->verb == SIGN_VERB_SIGN && ask->sign.kind == SIGN_CRL)
-		fd = ask->sign.crl_fd;
-
 	buf_reset(&c->out);
 	sign_proto_ask_encode(&c->out, ask);
 	if (!buf_ok(&c->out))
 		return err_set(e, ERR_MALFORMED, "request is too large");
+	return 0;
+}
+
+/*
+ * Sends the encoded request.  A connection that proves dead while sending
+ * has carried nothing, so a fresh one may: after that, only recall knows.
+ */
+static int
+send_ask(struct sign_client *c, uint8_t slot, const struct sign_ask *ask,
+    int64_t deadline, struct err *e)
+{
+	int r = -1, tries, fd = -1;
+
+	if (ask->verb == SIGN_VERB_SIGN && ask->sign.kind == SIGN_CRL)
+		fd = ask->sign.crl_fd;
+	if (encode(c, ask, e) != 0)
+		return -1;
 	for (tries = 0; tries < 2 && r != 0; tries++) {
 		if (dial(c, slot, e) != 0)
 			break;
@@ -170,6 +200,35 @@ exchange(struct sign_client *c, struct arena *a, uint8_t slot,
 		if (r != 0)
 			hang_up(c, slot);
 	}
+	return r;
+}
+
+/* Whether this is the request that was let go. */
+static bool
+take_held(struct sign_client *c, uint8_t slot, const struct sign_ask *ask)
+{
+	bool sent;
+
+	(void)pthread_mutex_lock(&c->lock);
+	sent = c->held == HELD_SENT && c->held_slot == slot &&
+	       ask->verb == SIGN_VERB_SIGN;
+	c->held = HELD_NONE;
+	(void)pthread_mutex_unlock(&c->lock);
+	return sent;
+}
+
+/* One request and its reply. */
+static int
+exchange(struct sign_client *c, struct arena *a, uint8_t slot,
+    const struct sign_ask *ask, struct sign_answer *out, struct err *e)
+{
+	int64_t deadline = clock_mono_us() + c->timeout_us;
+	int r = 0;
+
+	if (take_held(c, slot, ask))
+		deadline = c->sent_us + c->timeout_us;
+	else
+		r = send_ask(c, slot, ask, deadline, e);
 	if (r == 0)
 		r = ipc_recv(c->slots[slot].fd, &c->in, NULL, deadline, e);
 	if (r == 0)
@@ -210,6 +269,76 @@ sign_client_sign(struct sign_client *c, struct arena *a,
 		return -1;
 	*out = r.reply;
 	return 0;
+}
+
+int
+sign_client_hold(
+    struct sign_client *c, const struct sign_request *req, struct err *e)
+{
+	const struct sign_ask ask = { .verb = SIGN_VERB_SIGN, .sign = *req };
+
+	if (encode(c, &ask, e) != 0 || dial(c, req->slot, e) != 0)
+		return -1;
+	(void)pthread_mutex_lock(&c->lock);
+	c->held = HELD_BACK;
+	c->held_slot = req->slot;
+	(void)pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+void
+sign_client_let_go(void *client, bool go)
+{
+	struct sign_client *c = client;
+	const uint64_t one = 1;
+	struct err ignored;
+
+	/* the owner may go on, and even free us, when the lock is free */
+	(void)pthread_mutex_lock(&c->lock);
+	c->sent_us = clock_mono_us();
+	c->held = HELD_NONE;
+	if (go && ipc_send(c->slots[c->held_slot].fd, buf_get(&c->out), -1, 0,
+		      &ignored) == 0)
+		c->held = HELD_SENT;
+	else
+		(void)!write(c->wake_fd, &one, sizeof(one));
+	(void)pthread_mutex_unlock(&c->lock);
+}
+
+/* What has become of the request by now. */
+static enum held
+look(struct sign_client *c, bool *late)
+{
+	enum held held;
+
+	(void)pthread_mutex_lock(&c->lock);
+	held = c->held;
+	*late =
+	    held == HELD_SENT && clock_mono_us() - c->sent_us > c->timeout_us;
+	(void)pthread_mutex_unlock(&c->lock);
+	return held;
+}
+
+void
+sign_client_wait(void *client)
+{
+	struct sign_client *c = client;
+	struct pollfd p[] = {
+		{ .fd = c->wake_fd, .events = POLLIN },
+		{ .fd = c->slots[c->held_slot].fd, .events = POLLIN },
+	};
+	enum held held;
+	uint64_t count;
+	bool late;
+
+	do {
+		(void)poll(p, 2, WAIT_TICK_MS);
+		held = look(c, &late);
+		if (held == HELD_BACK && p[1].revents != 0)
+			p[1].fd = -1; /* gone before it was asked anything */
+	} while (held == HELD_BACK ||
+		 (held == HELD_SENT && p[1].revents == 0 && !late));
+	(void)!read(c->wake_fd, &count, sizeof(count));
 }
 
 int

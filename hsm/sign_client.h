@@ -90,6 +90,21 @@ int sign_client_sign(struct sign_client *c, struct arena *a,
     const struct sign_request *req, struct sign_reply *out,
     struct err *e) MUST_USE;
 
+/*
+ * A request that another thread lets go, so that nobody sleeps between the
+ * moment when it may leave and its reply.  sign_client_hold prepares it in the
+ * owner's thread.  Then, once, any other thread calls sign_client_let_go, which
+ * sends it ('go') or drops it, and does not block.  The owner meanwhile sits in
+ * sign_client_wait until the reply is there, or it is clear that nothing was
+ * sent.  After that sign_client_sign of the same request takes the reply; if
+ * none was sent, it asks as usual.  The last two have the form that db/writer.h
+ * wants; their 'client' is a struct sign_client.
+ */
+int sign_client_hold(struct sign_client *c, const struct sign_request *req,
+    struct err *e) MUST_USE;
+void sign_client_let_go(void *client, bool go);
+void sign_client_wait(void *client);
+
 /* Which signature is asked about. */
 struct sign_recall {
 	uint8_t slot;

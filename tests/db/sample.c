@@ -66,7 +66,7 @@ sample_issue(struct writer *w, struct sample *s)
 {
 	struct err e;
 
-	if (store_cert_reserve(w, &s->intent, &s->cert.id, &e) == -1 ||
+	if (store_cert_reserve(w, &s->intent, NULL, &s->cert.id, &e) == -1 ||
 	    store_cert_commit(w, &s->cert, "req", &e) == -1) {
 		(void)fprintf(stderr, "Bail out! %s\n", e.text);
 		exit(1);

@@ -224,7 +224,8 @@ test_order(void **state)
 	/* the pipeline's rows make it processing, then valid */
 	sample_init(&s, issuer, 1);
 	s.intent.txn = s.cert.txn = "o-1";
-	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	assert_int_equal(order_status("o-1"), STORE_ORDER_PROCESSING);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), 0);
 	assert_int_equal(store_order_get(db, a, "o-1", &o, &e), 0);

@@ -88,7 +88,8 @@ test_reserve_commit(void **state)
 	sample_init(&s, issuer, 1);
 	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	assert_true(s.cert.id >> 40 >= (2026 - 1970) * 12);
 	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), 0);
 	assert_int_equal(rq.state, STORE_REQUEST_INTENT);
@@ -144,8 +145,9 @@ test_conflicts(void **state)
 
 	(void)state;
 	sample_init(&s, issuer, 2);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &id, &e), 0);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &again, &e), -1);
+	assert_int_equal(store_cert_reserve(w, &s.intent, NULL, &id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &again, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	assert_non_null(strstr(e.text, s.txn));
 
@@ -161,7 +163,7 @@ test_conflicts(void **state)
 	assert_int_equal(e.kind, ERR_CONFLICT);
 
 	/* a void one is taken over */
-	assert_int_equal(store_cert_reserve(w, &s.intent, &again, &e), 0);
+	assert_int_equal(store_cert_reserve(w, &s.intent, NULL, &again, &e), 0);
 	assert_int_not_equal(again, id);
 	s.cert.id = again;
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), 0);
@@ -170,7 +172,8 @@ test_conflicts(void **state)
 
 	/* a serial that exists */
 	sample_init(&t, issuer, 3);
-	assert_int_equal(store_cert_reserve(w, &t.intent, &t.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &t.intent, NULL, &t.cert.id, &e), 0);
 	t.cert.serial = s.cert.serial;
 	assert_int_equal(store_cert_commit(w, &t.cert, "r", &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
@@ -178,7 +181,7 @@ test_conflicts(void **state)
 	/* text that is none */
 	sample_init(&t, issuer, 4);
 	t.intent.principal = "\xff\xfe";
-	assert_int_equal(store_cert_reserve(w, &t.intent, &id, &e), -1);
+	assert_int_equal(store_cert_reserve(w, &t.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_MALFORMED);
 }
 
@@ -197,7 +200,8 @@ test_intents_open(void **state)
 	assert_int_equal(store_intents_open(mine, a, later, 100, &o, &e), 0);
 	before = o.n;
 	sample_init(&s, issuer, 6);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	assert_int_equal(store_intents_open(mine, a, later, 100, &o, &e), 0);
 	assert_int_equal(o.n, before + 1);
 	assert_string_equal(o.list[o.n - 1].txn, s.txn);
@@ -334,7 +338,7 @@ test_clean(void **state)
 	sample_issue(w, &s);
 	sample_init(&open, issuer, 31);
 	assert_int_equal(
-	    store_cert_reserve(w, &open.intent, &open.cert.id, &e), 0);
+	    store_cert_reserve(w, &open.intent, NULL, &open.cert.id, &e), 0);
 	assert_int_equal(store_request_clean(db, later, 1, &n, &e), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(store_request_clean(db, later, 1000, &n, &e), 0);

@@ -278,7 +278,7 @@ test_block(void **state)
 	assert_true(blocked);
 	assert_int_equal(
 	    ask("SELECT count(*) FROM audit WHERE kind = 'block'"), 1);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &id, &e), -1);
+	assert_int_equal(store_cert_reserve(w, &s.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_KEY);
 	assert_non_null(strstr(e.text, "blocked"));
 	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), -1);
@@ -298,7 +298,7 @@ test_block(void **state)
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	sample_init(&s, issuer, 203);
 	memcpy(s.intent.spki_sha256, t.intent.spki_sha256, STORE_HASH_SIZE);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &id, &e), -1);
+	assert_int_equal(store_cert_reserve(w, &s.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_KEY);
 	check_state(&same, false, -1, 0, 0);
 }
@@ -315,7 +315,7 @@ race(void *arg)
 	struct racer *x = arg;
 	struct err e = { .kind = ERR_NONE };
 
-	if (store_cert_reserve(w, &x->s.intent, &x->s.cert.id, &e) == 0)
+	if (store_cert_reserve(w, &x->s.intent, NULL, &x->s.cert.id, &e) == 0)
 		e.kind = ERR_NONE;
 	x->kind = e.kind;
 	return NULL;
@@ -463,7 +463,8 @@ test_late(void **state)
 	assert_int_equal(store_revoke_find_late(db, a, &page, &e), 0);
 	had = page.n;
 	sample_init(&s, issuer, 700);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	memcpy(b.spki_sha256, s.intent.spki_sha256, STORE_HASH_SIZE);
 	assert_int_equal(store_revoke_block(w, &b, &e), 0);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), 0);

@@ -97,7 +97,7 @@ issue_once(struct load *l, struct sample *s)
 	struct err e = { .kind = ERR_NONE };
 	int64_t id = 0;
 
-	if (store_cert_reserve(l->w, &s->intent, &id, &e) == 0) {
+	if (store_cert_reserve(l->w, &s->intent, NULL, &id, &e) == 0) {
 		s->cert.id = id;
 		if (store_cert_commit(l->w, &s->cert, "r", &e) == 0)
 			return 0;
@@ -209,7 +209,7 @@ want_same(void *arg)
 	int64_t id;
 
 	sample_init(&s, issuer, k->load->base);
-	if (store_cert_reserve(w, &s.intent, &id, &e) == 0)
+	if (store_cert_reserve(w, &s.intent, NULL, &id, &e) == 0)
 		k->load->done++;
 	else if (e.kind == ERR_CONFLICT)
 		k->load->refused++;
@@ -363,7 +363,8 @@ test_unreachable(void **state)
 	    writer_new("host=/nonexistent dbname=x", "enroll", "t", &none, &e),
 	    0);
 	sample_init(&s, issuer, 60000);
-	assert_int_equal(store_cert_reserve(none, &s.intent, &id, &e), -1);
+	assert_int_equal(
+	    store_cert_reserve(none, &s.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAILABLE);
 	assert_int_equal(writer_number(none, &number, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAILABLE);
@@ -380,7 +381,8 @@ test_unreachable(void **state)
 	assert_int_equal(writer_new(pg_conninfo(pg, "chancery_vald"), "enroll",
 			     "t", &none, &e),
 	    0);
-	assert_int_equal(store_cert_reserve(none, &s.intent, &id, &e), -1);
+	assert_int_equal(
+	    store_cert_reserve(none, &s.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
 	writer_free(none);
 }

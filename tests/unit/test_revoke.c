@@ -348,7 +348,8 @@ by_key(void **state)
 	assert_int_equal(m.done, 0);
 	sample_init(&s[2], tls.id, 2003);
 	memcpy(s[2].intent.spki_sha256, s[0].cert.spki_sha256, 32);
-	assert_int_equal(store_cert_reserve(w, &s[2].intent, &id, &e), -1);
+	assert_int_equal(
+	    store_cert_reserve(w, &s[2].intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_KEY);
 	/* a key without any certificate is blocked as well */
 	sample_init(&s[2], tls.id, 2004);
@@ -374,7 +375,8 @@ late(void **state)
 	(void)state;
 	assert_int_equal(revoke_late(&ctx, &n, &e), 0);
 	sample_init(&s, tls.id, 3000);
-	assert_int_equal(store_cert_reserve(w, &s.intent, &s.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	memcpy(b.spki_sha256, s.cert.spki_sha256, 32);
 	assert_int_equal(store_revoke_block(w, &b, &e), 0);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), 0);
@@ -387,7 +389,8 @@ late(void **state)
 	assert_int_equal(n, 0);
 
 	sample_init(&t, tls.id, 3001);
-	assert_int_equal(store_cert_reserve(w, &t.intent, &t.cert.id, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(w, &t.intent, NULL, &t.cert.id, &e), 0);
 	memcpy(b.spki_sha256, t.cert.spki_sha256, 32);
 	assert_int_equal(store_cert_commit(w, &t.cert, "r", &e), 0);
 	assert_int_equal(revoke_if_blocked(&ctx, &t.cert, &e), 0);
