@@ -1,6 +1,5 @@
 #include "base/der.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,30 +186,48 @@ der_named_bits(struct buf *b, uint32_t bits)
 	der_put(b, DER_BIT_STRING, span_of(out, n));
 }
 
+/* The last 'n' digits of a number that is not negative. */
+static char *
+put_digits(char *at, int v, int n)
+{
+	int i;
+
+	for (i = n - 1; i >= 0; i--, v /= 10)
+		at[i] = (char)('0' + v % 10);
+	return at + n;
+}
+
+/* An OCSP answer has three of them: no formatted printing here. */
+static void
+put_time(struct buf *b, uint8_t tag, const struct clock_civil *c, int digits)
+{
+	char text[16], *p = put_digits(text, c->year, digits);
+
+	p = put_digits(p, c->month, 2);
+	p = put_digits(p, c->day, 2);
+	p = put_digits(p, c->hour, 2);
+	p = put_digits(p, c->minute, 2);
+	p = put_digits(p, c->second, 2);
+	*p++ = 'Z';
+	der_put(b, tag, span_of(text, (size_t)(p - text)));
+}
+
 void
 der_generalized_time(struct buf *b, int64_t t)
 {
 	struct clock_civil c;
-	char text[32];
 
 	clock_to_civil(t, &c);
-	(void)snprintf(text, sizeof(text), "%04d%02d%02d%02d%02d%02dZ",
-	    c.year % 10000, c.month, c.day, c.hour, c.minute, c.second);
-	der_put(b, DER_GENERALIZED_TIME, span_str(text));
+	put_time(b, DER_GENERALIZED_TIME, &c, 4);
 }
 
 void
 der_time(struct buf *b, int64_t t)
 {
 	struct clock_civil c;
-	char text[32];
+	bool utc;
 
 	clock_to_civil(t, &c);
-	if (c.year < 1950 || c.year > 2049) {
-		der_generalized_time(b, t);
-		return;
-	}
-	(void)snprintf(text, sizeof(text), "%02d%02d%02d%02d%02d%02dZ",
-	    c.year % 100, c.month, c.day, c.hour, c.minute, c.second);
-	der_put(b, DER_UTC_TIME, span_str(text));
+	utc = c.year >= 1950 && c.year <= 2049;
+	put_time(b, utc ? DER_UTC_TIME : DER_GENERALIZED_TIME, &c, utc ? 2 : 4);
 }

@@ -193,8 +193,10 @@ merge(struct load *l, struct loader *all)
 		free(all[i].conns);
 	}
 	qsort(times, l->n, sizeof(*times), by_value);
-	l->p50_ms = (double)times[l->n / 2] / 1e3;
-	l->p99_ms = (double)times[l->n * 99 / 100] / 1e3;
+	i = l->n / 2;
+	l->p50_ms = (double)times[i] / 1e3;
+	i = l->n * 99 / 100;
+	l->p99_ms = (double)times[i] / 1e3;
 	free(times);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@
 #define HOST_SIZE 256
 #define IDLE_TIMEOUT_S 15
 #define TICK_MS 1000
+#define SPARE_FILES 64
 
 struct ocspd {
 	struct arena *arena;
@@ -108,8 +110,27 @@ prepare(struct ocspd *d, struct err *e)
 		&d->world.n_authorities, e) == -1)
 		return -1;
 	d->statics = statics_new(s->ocsp.files);
-	setup_certificates(d->statics, s, d->world.authorities);
+	if (setup_certificates(d->statics, s, e) == -1)
+		return -1;
 	return responder_new(&conf, &d->responder, e);
+}
+
+/* Every connection is a descriptor; more than we have would be refused. */
+static void
+raise_limit(const struct settings *s)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    r.rlim_cur >= s->connections + SPARE_FILES)
+		return;
+	r.rlim_cur = s->connections + SPARE_FILES;
+	if (r.rlim_cur > r.rlim_max)
+		r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1 ||
+	    r.rlim_cur < s->connections + SPARE_FILES)
+		log_event(
+		    LOG_WARN, "few descriptors for these connections", NULL);
 }
 
 static int
@@ -126,6 +147,7 @@ confine(const struct ocspd *d, struct err *e)
 		.seccomp = true };
 	bool partial;
 
+	raise_limit(s);
 	(void)mkdir(d->dir, 0700);
 	(void)mkdir(s->ocsp.files, 0755);
 	if (sandbox_enter(&conf, &partial, e) == -1)

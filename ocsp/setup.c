@@ -9,28 +9,35 @@
 #define CERT_FILE_MAX ((size_t)64 * 1024)
 
 static int
-open_authority(struct arena *a, const struct settings_issuer *i,
-    struct authority *out, struct err *e)
+read_cert(struct arena *a, const struct settings_issuer *i, struct span *out,
+    struct err *e)
 {
-	struct span text, der;
+	struct span text;
 
 	if (file_read(a, i->certificate, CERT_FILE_MAX, &text, e) == -1 ||
-	    pem_decode(a, "CERTIFICATE", text, &der, e) == -1)
+	    pem_decode(a, "CERTIFICATE", text, out, e) == -1)
 		return err_prefix(e, "issuer \"%s\"", i->name);
-	return authority_init(a, i->name, der, out, e);
+	return 0;
 }
 
 int
 setup_authorities(struct arena *a, const struct settings *s,
     struct authority **out, size_t *n, struct err *e)
 {
+	const struct settings_issuer *in;
+	struct span der;
 	unsigned i;
 
-	*n = s->issuers_count;
-	*out = arena_array(a, *n, sizeof(**out));
+	*n = 0;
+	*out = arena_array(a, s->issuers_count, sizeof(**out));
 	for (i = 0; i < s->issuers_count; i++) {
-		if (open_authority(a, &s->issuers[i], &(*out)[i], e) == -1)
+		in = &s->issuers[i];
+		if (in->ocsp_urls_count == 0)
+			continue;
+		if (read_cert(a, in, &der, e) == -1 ||
+		    authority_init(a, in->name, der, &(*out)[*n], e) == -1)
 			return -1;
+		(*n)++;
 	}
 	return 0;
 }
@@ -133,16 +140,22 @@ add_certificate(struct statics *statics, const char *path, struct span cert)
 		statics_add(statics, path, cert);
 }
 
-void
-setup_certificates(struct statics *statics, const struct settings *s,
-    const struct authority *list)
+int
+setup_certificates(
+    struct statics *statics, const struct settings *s, struct err *e)
 {
+	AUTO(arena_auto) a = arena_new();
+	const struct settings_issuer *in;
+	struct span der;
 	unsigned i, k;
 
 	for (i = 0; i < s->issuers_count; i++) {
-		for (k = 0; k < s->issuers[i].ca_issuers_urls_count; k++)
-			add_certificate(statics,
-			    path_of(s->issuers[i].ca_issuers_urls[k]),
-			    list[i].cert);
+		in = &s->issuers[i];
+		if (read_cert(a, in, &der, e) == -1)
+			return -1;
+		for (k = 0; k < in->ca_issuers_urls_count; k++)
+			add_certificate(
+			    statics, path_of(in->ca_issuers_urls[k]), der);
 	}
+	return 0;
 }

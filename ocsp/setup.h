@@ -14,7 +14,10 @@
 #include "ocsp/authority.h"
 #include "ocsp/static.h"
 
-/* The issuers; MALFORMED names one whose certificate is none. */
+/*
+ * The issuers that have OCSP URLs; MALFORMED names one whose certificate is
+ * none.
+ */
 int setup_authorities(struct arena *a, const struct settings *s,
     struct authority **out, size_t *n, struct err *e) MUST_USE;
 
@@ -29,8 +32,8 @@ void setup_prefixes(struct arena *a, const struct settings *s,
  * Adds the CA certificates at the paths of their caIssuers URLs (RFC 5280
  * 4.2.2.1): a certs-only CMS message where that ends in .p7c, DER elsewhere.
  */
-void setup_certificates(struct statics *statics, const struct settings *s,
-    const struct authority *list);
+int setup_certificates(
+    struct statics *statics, const struct settings *s, struct err *e) MUST_USE;
 
 /* A certs-only CMS message (RFC 5652, RFC 8551 3.2.2) of one certificate. */
 void setup_p7c(struct buf *b, struct span cert);
