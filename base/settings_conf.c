@@ -123,7 +123,6 @@ static const cyaml_schema_field_t users_fields[] = {
 	STR("ocsp", OPT, struct settings_users, ocsp),
 	STR("postgres", OPT, struct settings_users, postgres),
 	STR("oper", OPT, struct settings_users, oper),
-	STR("ocsp", OPT, struct settings_users, ocsp),
 	CYAML_FIELD_END,
 };
 

@@ -38,7 +38,7 @@ copy_strings(struct arena *a, const char *const *list, size_t n)
 static bool
 is_protocol(const char *name)
 {
-	static const char *const known[] = { "acme", "cli", "internal" };
+	static const char *const known[] = { "acme", "cli", "internal", "pub" };
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -59,7 +59,7 @@ check_protocols(
 			return conf_error(b->conf,
 			    arena_printf(
 				b->arena, "allow[%zu].protocols[%zu]", i, k),
-			    b->err, "\"%s\" is not acme, cli or internal",
+			    b->err, "\"%s\" is not acme, cli, internal or pub",
 			    in->protocols[k]);
 	}
 	return 0;

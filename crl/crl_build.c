@@ -187,8 +187,15 @@ put_entry_exts(uint8_t *p, const struct crl_entry *x)
 	return p;
 }
 
-static bool
-is_time(int64_t t)
+bool
+crl_build_is_serial(struct span s)
+{
+	return s.n >= 1 && s.n <= SERIAL_MAX && (s.p[0] & 0x80) == 0 &&
+	       (s.n == 1 || s.p[0] != 0 || (s.p[1] & 0x80) != 0);
+}
+
+bool
+crl_build_is_time(int64_t t)
 {
 	/* 9999-12-31T23:59:59Z */
 	return t >= 0 && t <= (int64_t)253402300799;
@@ -198,13 +205,13 @@ is_time(int64_t t)
 static int
 check_entry(const struct crl_build *b, const struct crl_entry *x, struct err *e)
 {
-	if (x->serial.n == 0 || x->serial.n > SERIAL_MAX ||
-	    (x->serial.p[0] & 0x80) != 0)
+	if (!crl_build_is_serial(x->serial))
 		return err_set(e, ERR_MALFORMED,
 		    "CRL entry: serial is no positive "
 		    "INTEGER of 1 to 20 octets");
-	if (!is_time(x->revoked_at) ||
-	    (x->invalidity_at != CRL_NO_TIME && !is_time(x->invalidity_at)))
+	if (!crl_build_is_time(x->revoked_at) ||
+	    (x->invalidity_at != CRL_NO_TIME &&
+		!crl_build_is_time(x->invalidity_at)))
 		return err_set(e, ERR_MALFORMED, "CRL entry: not a time");
 	if (x->reason > 10 || x->reason == 7 ||
 	    (x->reason == CRL_REMOVE_FROM_CRL && b->head.base.n == 0))

@@ -6,6 +6,7 @@
 #ifndef CRL_CRL_BUILD_H
 #define CRL_CRL_BUILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,12 @@ struct crl_head {
 	struct profile_strings freshest_urls; /* complete lists only */
 	int64_t expired_since; /* expiredCertsOnCRL, or CRL_NO_TIME */
 };
+
+/* Whether these are the contents octets of an INTEGER above 0 (or of it). */
+bool crl_build_is_serial(struct span s);
+
+/* Whether a time can stand in an entry: 1970 to 9999. */
+bool crl_build_is_time(int64_t t);
 
 struct crl_build;
 

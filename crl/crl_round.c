@@ -171,12 +171,23 @@ add(struct crl_list *l, const struct crl_entry *x, struct err *e)
 static int
 take(void *arg, const struct store_crl_row *row, struct err *e)
 {
-	const struct crl_round *r = arg;
-	const struct crl_entry x = { .serial = row->serial,
+	struct crl_round *r = arg;
+	struct crl_entry x = { .serial = row->serial,
 		.revoked_at = row->revoked_at,
 		.reason = row->reason,
 		.invalidity_at = row->invalidity_at };
 	size_t i;
+
+	/* one impossible row does not keep all others from being told */
+	if (!crl_build_is_serial(x.serial)) {
+		r->skipped++;
+		return 0;
+	}
+	if (!crl_build_is_time(x.revoked_at))
+		x.revoked_at = r->lists[0].row.this_update;
+	if (x.invalidity_at != CRL_NO_TIME &&
+	    !crl_build_is_time(x.invalidity_at))
+		x.invalidity_at = CRL_NO_TIME;
 
 	for (i = 0; i < r->n; i++) {
 		if (crl_scope_has(r->lists[i].scope, r->issuer, row->serial) &&

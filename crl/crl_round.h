@@ -31,6 +31,7 @@ struct crl_round {
 	const struct issuer *issuer;
 	struct crl_list *lists;
 	size_t n;
+	size_t skipped; /* out: rows with a serial that is none */
 };
 
 /*

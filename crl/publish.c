@@ -382,6 +382,9 @@ run_round(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 	if (choose_mark(t, plan, r, &mark, e) == -1)
 		return -1;
 	rc = crl_round_build(t->p->conf.ctx->db, r, &mark, e);
+	if (r->skipped > 0)
+		log_msg(LOG_ERROR, "serials that are none are on no CRL", "%zu",
+		    r->skipped);
 	if (rc == 0)
 		rc = emit_all(t, plan, r, e);
 	crl_round_clear(r);

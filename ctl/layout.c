@@ -93,7 +93,7 @@ layout_prepare(struct arena *a, const struct settings *s, struct err *e)
 		    0700 },
 		{ arena_printf(a, "%s/enroll", s->state_dir), u->enroll, NULL,
 		    0700 },
-		{ arena_printf(a, "%s/pub", s->state_dir), u->pub, NULL, 0700 },
+		{ arena_printf(a, "%s/pub", s->state_dir), u->pub, NULL, 0755 },
 		{ arena_printf(a, "%s/ocsp", s->state_dir), u->ocsp, NULL,
 		    0700 },
 		{ arena_printf(a, "%s/pg", s->state_dir), u->postgres, NULL,

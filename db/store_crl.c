@@ -319,6 +319,6 @@ store_responder_answer(
 		db_arg_null(&p);
 	else
 		db_arg_bytes(&p, x->cert);
-	db_arg_text(&p, x->fault);
+	db_arg_text(&p, x->cert.n == 0 ? x->fault : NULL);
 	return db_one(db, &stmt, &p, &r, "request of a responder", e);
 }

@@ -360,9 +360,9 @@ fixture_ca(struct fixture *f, const char *classes)
 }
 
 static int
-count_in_log(struct fixture *f, const char *text)
+count_in(struct fixture *f, const char *name, const char *text)
 {
-	const char *path = arena_printf(f->a, "%s/signd.log", f->dir), *p;
+	const char *path = arena_printf(f->a, "%s/%s", f->dir, name), *p;
 	AUTO_FD int fd = open(path, O_RDONLY);
 	char *log = arena_alloc(f->a, 1 << 20);
 	int n = 0;
@@ -375,15 +375,23 @@ count_in_log(struct fixture *f, const char *text)
 }
 
 void
-fixture_wait_log(struct fixture *f, const char *text, int times)
+fixture_wait_file(
+    struct fixture *f, const char *name, const char *text, int times)
 {
 	int64_t until = clock_mono_us() + WAIT_US;
 
-	while (count_in_log(f, text) < times) {
+	while (count_in(f, name, text) < times) {
 		if (clock_mono_us() > until)
-			fail_msg("log has no \"%s\" %d times", text, times);
+			fail_msg(
+			    "%s has no \"%s\" %d times", name, text, times);
 		usleep(20000);
 	}
+}
+
+void
+fixture_wait_log(struct fixture *f, const char *text, int times)
+{
+	fixture_wait_file(f, "signd.log", text, times);
 }
 
 void
@@ -432,6 +440,7 @@ fixture_clear(struct fixture *f)
 {
 	if (f->signd != 0)
 		fixture_stop(f);
-	(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (getenv("KEEP_FIXTURE") == NULL)
+		(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	arena_free(f->a);
 }

@@ -39,6 +39,10 @@ void fixture_start(struct fixture *f, int times);
 /* Waits until the log holds 'text' 'times' times; fails after 20 s. */
 void fixture_wait_log(struct fixture *f, const char *text, int times);
 
+/* The same for the file 'name' of the scratch directory. */
+void fixture_wait_file(
+    struct fixture *f, const char *name, const char *text, int times);
+
 /* Ends signd with SIGTERM; its exit status must be 0. */
 void fixture_stop(struct fixture *f);
 
