@@ -90,7 +90,7 @@ struct settings_acme {
 
 /* OS users of the daemons; NULL: the user that starts them. */
 struct settings_users {
-	const char *enroll, *vald, *signd, *postgres, *oper, *ocsp, *pub;
+	const char *enroll, *vald, *signd, *pub, *ocsp, *postgres, *oper;
 };
 
 struct settings {
