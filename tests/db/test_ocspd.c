@@ -253,6 +253,7 @@ test_files(void **state)
 	ocspd_ask(d, "/x.crl", none, etag, &r);
 	assert_int_equal(r.status, 304);
 	assert_int_equal(r.n, 0);
+	assert_null(strstr(r.headers, "Content-Length: 0"));
 	ocspd_ask(d, "/x.crl", none, "Range: bytes=2-4", &r);
 	assert_int_equal(r.status, 206);
 	assert_string_equal(r.body, "234");
