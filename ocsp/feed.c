@@ -27,8 +27,8 @@ struct feed {
 	struct status_table *loading; /* where rows go */
 	struct epoch_reader *reader;  /* of feed_save */
 	bool unrevoked; /* a row wanted to make a revoked certificate good */
-	bool replica;
-	bool accepting; /* an operator said so, and it is not done yet */
+	bool replica, more; /* as the last look at the changes found */
+	bool accepting;     /* an operator said so, and it is not done yet */
 	size_t bad;
 	atomic_size_t n_certs, n_revoked;
 	enum store_status_found last; /* what was logged */
@@ -128,6 +128,7 @@ take_snapshot(struct feed *f)
 	}
 	publish(f, t, &s.marks);
 	atomic_store(&f->conf.world->synced_at, s.synced_at);
+	f->more = true;
 	set_trust(f, ANSWER_CURRENT);
 	log_msg(LOG_INFO, "snapshot loaded", "%zu certificates",
 	    status_table_count(t));
@@ -288,6 +289,7 @@ load(struct feed *f, bool accepted)
 	publish(f, f->loading, &marks);
 	f->accepting = false;
 	/* how fresh it is, the next look at the changes tells */
+	f->more = true;
 	set_trust(f, ANSWER_CURRENT);
 	log_msg(LOG_INFO, "loaded", "%zu certificates in %" PRId64 " ms",
 	    status_table_count(f->loading), (clock_mono_us() - from) / 1000);
@@ -318,9 +320,8 @@ judge(struct feed *f, const struct store_status_news *news)
 		metric_add(f->faults, 1); /* a lagging replica, or too old */
 }
 
-/* '*more': there is more to read at once. */
 static int
-poll_changes(struct feed *f, bool *more, struct err *e)
+poll_changes(struct feed *f, struct err *e)
 {
 	const struct store_status_sink sink = { on_expect, on_row, f };
 	int64_t at = clock_now();
@@ -336,7 +337,7 @@ poll_changes(struct feed *f, bool *more, struct err *e)
 		return -1;
 	metric_add(f->rows, news.rows);
 	f->replica = news.replica;
-	*more = news.found == STORE_STATUS_MORE;
+	f->more = news.found == STORE_STATUS_MORE;
 	judge(f, &news);
 	if (f->unrevoked)
 		dispute(f, "a revoked certificate became good");
@@ -394,21 +395,21 @@ measure(struct feed *f)
 	    clock_now() > synced_at ? (uint64_t)(clock_now() - synced_at) : 0);
 }
 
-/* Looks for changes and waits for the next ones. */
+/* Waits for changes, unless some are known to be there, and takes them. */
 static void
 follow(struct feed *f)
 {
-	bool more = false;
 	struct err e;
 
-	if (poll_changes(f, &more, &e) == -1) {
-		note_database(f, &e);
-		pause_ms(WAIT_MS);
+	if (!f->more)
+		wait_for_news(f);
+	f->more = false;
+	if (poll_changes(f, &e) == 0) {
+		note_database(f, NULL);
 		return;
 	}
-	note_database(f, NULL);
-	if (!more)
-		wait_for_news(f);
+	note_database(f, &e);
+	pause_ms(WAIT_MS);
 }
 
 void

@@ -27,8 +27,8 @@ struct feed *feed_new(const struct feed_conf *conf);
 void feed_free(struct feed *f);
 
 /*
- * One round: looks for changes, and waits at most 50 ms for the next ones.
- * Logs what changes for the better or worse.
+ * One round: waits at most 50 ms for changes and takes them.  Logs what
+ * changes for the better or worse.
  */
 void feed_step(struct feed *f);
 

@@ -27,7 +27,6 @@ struct done {
 struct files {
 	const struct settings *settings;
 	struct files_conf conf;
-	int *ids;
 	struct done *done;
 	size_t n_done;
 };
@@ -41,9 +40,6 @@ files_new(const struct settings *settings, const struct files_conf *conf)
 		abort();
 	f->settings = settings;
 	f->conf = *conf;
-	f->ids = calloc(settings->issuers_count, sizeof(*f->ids));
-	if (f->ids == NULL)
-		abort();
 	return f;
 }
 
@@ -52,15 +48,8 @@ files_free(struct files *f)
 {
 	if (f == NULL)
 		return;
-	free(f->ids);
 	free(f->done);
 	free(f);
-}
-
-void
-files_issuers(struct files *f, const int *ids)
-{
-	memcpy(f->ids, ids, f->settings->issuers_count * sizeof(*ids));
 }
 
 /* Below the directory, without a component that begins with a dot. */
@@ -274,10 +263,10 @@ sync_one(struct files *f, struct db *db, unsigned issuer,
 }
 
 static int
-index_of(const struct files *f, int id, unsigned *out)
+index_of(const struct files *f, const char *name, unsigned *out)
 {
 	for (*out = 0; *out < f->settings->issuers_count; (*out)++) {
-		if (f->ids[*out] == id && id != 0)
+		if (strcmp(f->settings->issuers[*out].name, name) == 0)
 			return 0;
 	}
 	return -1;
@@ -297,7 +286,7 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 	if (store_crl_current(db, a, &all, e) == -1)
 		return -1;
 	for (i = 0; i < all.n; i++) {
-		if (index_of(f, all.list[i].issuer, &issuer) == -1)
+		if (index_of(f, all.list[i].issuer_name, &issuer) == -1)
 			continue;
 		d = find_done(f, issuer, all.list[i].scope);
 		/* a database that went back does not take a list back */

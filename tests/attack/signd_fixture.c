@@ -440,7 +440,6 @@ fixture_clear(struct fixture *f)
 {
 	if (f->signd != 0)
 		fixture_stop(f);
-	if (getenv("KEEP_FIXTURE") == NULL)
-		(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	arena_free(f->a);
 }

@@ -179,6 +179,84 @@ pg_new(void)
 	return pg;
 }
 
+/* Runs 'fn' as the cluster's owner. */
+static void
+as_owner(struct pg *pg, void (*fn)(struct pg *pg, struct pg *other),
+    struct pg *other)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		become_user(pg);
+		fn(pg, other);
+		_exit(0);
+	}
+	if (pid == -1 || waitpid(pid, &status, 0) != pid || status != 0)
+		die("pg", "a step of the owner failed");
+}
+
+static void
+append(const char *dir, const char *name, const char *text)
+{
+	char path[300];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "ae");
+	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0)
+		_exit(1);
+}
+
+static void
+allow_replicas(struct pg *pg, struct pg *other)
+{
+	(void)other;
+	append(pg->conf.data_dir, "pg_hba.conf",
+	    "local replication postgres peer map=chancery\n");
+}
+
+static void
+follow(struct pg *pg, struct pg *primary)
+{
+	append(pg->conf.data_dir, "postgresql.conf",
+	    arena_printf(pg->arena,
+		"unix_socket_directories = '%s'\n"
+		"primary_conninfo = 'host=%s user=postgres'\n",
+		pg->dir, primary->dir));
+	append(pg->conf.data_dir, "standby.signal", "");
+}
+
+static void
+copy_data(struct pg *pg, struct pg *primary)
+{
+	(void)execlp("cp", "cp", "-a", primary->conf.data_dir,
+	    pg->conf.data_dir, (char *)NULL);
+	_exit(127);
+}
+
+struct pg *
+pg_new_replica(struct pg *primary)
+{
+	struct pg *pg = calloc(1, sizeof(*pg));
+	struct err e;
+
+	if (pg == NULL)
+		die("pg", "out of memory");
+	pg->arena = arena_new();
+	choose_user(pg);
+	make_conf(pg);
+	as_owner(primary, allow_replicas, NULL);
+	pg_stop(primary, false);
+	as_owner(pg, copy_data, primary);
+	as_owner(pg, follow, primary);
+	pg_start(primary);
+	if (embedded_argv(&pg->conf, pg->argv, &e) == -1)
+		die("pg", e.text);
+	pg_start(pg);
+	return pg;
+}
+
 static int
 remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 {

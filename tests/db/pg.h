@@ -18,6 +18,12 @@ struct pg *pg_new(void);
 /* As pg_new, but nothing is migrated. */
 struct pg *pg_new_empty(void);
 
+/*
+ * A streaming replica of 'primary', which is restarted for it; freed with
+ * pg_free before the primary.
+ */
+struct pg *pg_new_replica(struct pg *primary);
+
 /* Stops the server and removes its directory. */
 void pg_free(struct pg *pg);
 
