@@ -257,7 +257,8 @@ static int
 serve(struct ocspd *d)
 {
 	const struct feed_conf feed = { &d->world, d->read_db,
-		d->settings->ocsp.snapshot, d->accept };
+		d->settings->ocsp.snapshot, d->accept,
+		d->settings->ocsp.files };
 	pthread_t house;
 	struct err e;
 
