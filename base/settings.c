@@ -57,6 +57,7 @@ fill_in_ocsp(struct settings_file *f)
 	    arena_printf(f->arena, "%s/ocsp/status", f->s->state_dir));
 	set_default(&o->cache, 65536);
 	set_default(&o->threads, 2);
+	set_default(&o->connections, 16384);
 }
 
 static void

@@ -76,6 +76,7 @@ struct settings_ocsp {
 	int64_t snapshot_interval_s; /* these are made from the text */
 	unsigned cache;              /* answers; 65536 */
 	unsigned threads;            /* 2 */
+	unsigned connections;        /* 16384 */
 };
 
 struct settings_acme {

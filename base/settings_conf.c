@@ -100,6 +100,7 @@ static const cyaml_schema_field_t ocsp_fields[] = {
 	STR("snapshot-interval", OPT, struct settings_ocsp, snapshot_interval),
 	UINT("cache", struct settings_ocsp, cache),
 	UINT("threads", struct settings_ocsp, threads),
+	UINT("connections", struct settings_ocsp, connections),
 	CYAML_FIELD_END,
 };
 

@@ -126,13 +126,13 @@ raise_limit(const struct settings *s)
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1 ||
-	    r.rlim_cur >= s->connections + SPARE_FILES)
+	    r.rlim_cur >= s->ocsp.connections + SPARE_FILES)
 		return;
-	r.rlim_cur = s->connections + SPARE_FILES;
+	r.rlim_cur = s->ocsp.connections + SPARE_FILES;
 	if (r.rlim_cur > r.rlim_max)
 		r.rlim_cur = r.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &r) == -1 ||
-	    r.rlim_cur < s->connections + SPARE_FILES)
+	    r.rlim_cur < s->ocsp.connections + SPARE_FILES)
 		log_event(
 		    LOG_WARN, "few descriptors for these connections", NULL);
 }
@@ -177,7 +177,7 @@ open_http(struct ocspd *d, struct err *e)
 	struct http_conf conf = { .listeners = &l,
 		.n_listeners = 1,
 		.body_max = OCSP_REQ_SIZE_MAX,
-		.connections = s->connections,
+		.connections = s->ocsp.connections,
 		.per_address = s->per_address,
 		.timeout_s = IDLE_TIMEOUT_S,
 		.worker_new = service_thread_new,
@@ -262,7 +262,8 @@ static int
 serve(struct ocspd *d)
 {
 	const struct feed_conf feed = { &d->world, d->read_db,
-		d->settings->ocsp.snapshot, d->accept };
+		d->settings->ocsp.snapshot, d->accept,
+		d->settings->ocsp.files };
 	pthread_t house;
 	struct err e;
 

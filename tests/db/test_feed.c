@@ -32,7 +32,7 @@ static int issuer;
 static int
 set_up(void **state)
 {
-	struct feed_conf conf = { &world, conninfo, snapshot, accepted };
+	struct feed_conf conf = { &world, conninfo, snapshot, accepted, NULL };
 	struct db *oper;
 	struct err e;
 
@@ -207,7 +207,7 @@ issue_again(struct sample *s)
 static void
 test_snapshot(void **state)
 {
-	struct feed_conf conf = { &world, conninfo, snapshot, accepted };
+	struct feed_conf conf = { &world, conninfo, snapshot, accepted, NULL };
 	struct err e;
 
 	(void)state;
