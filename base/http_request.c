@@ -1,6 +1,7 @@
 #include <sys/random.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/http_int.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 /* A body beyond the cap is read on for this many caps before we hang up. */
 #define DISCARD_FACTOR 16
@@ -266,14 +268,41 @@ http_work(void *worker, void *job)
 	atomic_fetch_sub(&s->working, 1);
 }
 
+/* Requests by the first digit of their status; 0: cut off before one. */
+static struct metric *request_times[6];
+static pthread_once_t meters_once = PTHREAD_ONCE_INIT;
+
+static void
+make_meters(void)
+{
+	char label[32];
+	int i;
+
+	for (i = 0; i < 6; i++) {
+		(void)snprintf(label, sizeof(label), "status=\"%dxx\"", i);
+		request_times[i] =
+		    metrics_histogram("chancery_http_request_seconds",
+			"Time from request line to last byte.", label);
+	}
+}
+
+static void
+meter(int status, int64_t us)
+{
+	(void)pthread_once(&meters_once, make_meters);
+	if (status >= 0 && status < 600)
+		metric_observe_us(request_times[status / 100], us);
+}
+
 static void
 log_access(const struct live *l)
 {
+	int64_t took_us = clock_mono_us() - l->started_us;
 	char status[16], us[24];
 
+	meter(l->reply.status, took_us);
 	(void)snprintf(status, sizeof(status), "%d", l->reply.status);
-	(void)snprintf(
-	    us, sizeof(us), "%" PRId64, clock_mono_us() - l->started_us);
+	(void)snprintf(us, sizeof(us), "%" PRId64, took_us);
 	log_request(l->req.id);
 	log_event(LOG_DEBUG, "request", "method", l->req.method, "path",
 	    l->req.path, "status", status, "us", us, "peer", l->req.peer, NULL);

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/auto.h"
 #include "base/conf.h"
+#include "base/crl_partition.h"
 #include "base/settings_conf.h"
 
 #define DAY_S ((int64_t)86400)
@@ -69,6 +70,7 @@ fill_in(struct settings_file *f)
 	s->keys = absolute(f, s->keys, "keys.yaml");
 	s->run_dir = absolute(f, s->run_dir, "run");
 	s->state_dir = absolute(f, s->state_dir, ".");
+	s->crl_hook = absolute(f, s->crl_hook, NULL);
 	s->cluster_secret = absolute(f, s->cluster_secret, "secrets/cluster");
 	if (s->https_profile == NULL)
 		s->https_profile = "tls-server";
@@ -188,6 +190,90 @@ check_listen(struct settings_file *f, struct err *e)
 	return 0;
 }
 
+/* How many of the URLs stand for partitions; -1: one is wrong. */
+static int
+count_marked(struct settings_file *f, const char *list, const char **urls,
+    unsigned n, struct err *e)
+{
+	const char *mark;
+	char at[PATH_SIZE];
+	unsigned i;
+	int marked = 0;
+
+	for (i = 0; i < n; i++) {
+		mark = strstr(urls[i], CRL_PARTITION_MARK);
+		if (mark != NULL)
+			marked++;
+		if (mark != NULL && strstr(mark + 1, CRL_PARTITION_MARK)) {
+			(void)snprintf(at, sizeof(at), "%s[%u]", list, i);
+			return conf_error(
+			    f->conf, at, e, "has " CRL_PARTITION_MARK " twice");
+		}
+	}
+	return marked;
+}
+
+static int
+check_partitions(struct settings_file *f, unsigned i, struct err *e)
+{
+	const struct settings_issuer *s = &f->s->issuers[i];
+	char crl[PATH_SIZE], fresh[PATH_SIZE], at[PATH_SIZE];
+	int marked, fresh_marked;
+
+	(void)snprintf(crl, sizeof(crl), "issuers[%u].crl-urls", i);
+	(void)snprintf(
+	    fresh, sizeof(fresh), "issuers[%u].freshest-crl-urls", i);
+	(void)snprintf(at, sizeof(at), "issuers[%u].crl-partitions", i);
+	marked = count_marked(f, crl, s->crl_urls, s->crl_urls_count, e);
+	fresh_marked = count_marked(
+	    f, fresh, s->freshest_crl_urls, s->freshest_crl_urls_count, e);
+	if (marked == -1 || fresh_marked == -1)
+		return -1;
+	if (s->crl_partitions > CRL_PARTITIONS_MAX)
+		return conf_error(
+		    f->conf, at, e, "must be at most %d", CRL_PARTITIONS_MAX);
+	if (s->crl_partitions > 0 && marked == 0)
+		return conf_error(f->conf, at, e,
+		    "needs a URL with " CRL_PARTITION_MARK " in crl-urls");
+	if (s->crl_partitions == 0 && marked > 0)
+		return conf_error(f->conf, crl, e,
+		    CRL_PARTITION_MARK " needs crl-partitions");
+	if (s->crl_partitions == 0 && fresh_marked > 0)
+		return conf_error(f->conf, fresh, e,
+		    CRL_PARTITION_MARK " needs crl-partitions");
+	if (s->freshest_crl_urls_count > 0 && s->crl_urls_count == 0)
+		return conf_error(f->conf, fresh, e,
+		    "a delta CRL needs crl-urls for the complete one");
+	return 0;
+}
+
+static int
+check_crl(struct settings_file *f, unsigned i, struct err *e)
+{
+	struct settings_crl *s = &f->s->issuers[i].crl;
+	const struct duration all[] = {
+		{ "interval", s->interval, "1d", 10, 365 * DAY_S,
+		    &s->interval_s },
+		{ "overlap", s->overlap, "6d", 10, 365 * DAY_S, &s->overlap_s },
+		{ "min-gap", s->min_gap, "1m", 1, DAY_S, &s->min_gap_s },
+		{ "delta-interval", s->delta_interval, "1h", 10, 30 * DAY_S,
+		    &s->delta_interval_s },
+	};
+	char at[PATH_SIZE];
+	struct err why;
+	size_t k;
+
+	for (k = 0; k < sizeof(all) / sizeof(all[0]); k++) {
+		(void)snprintf(
+		    at, sizeof(at), "issuers[%u].crl.%s", i, all[k].path);
+		if (conf_duration(
+			all[k].text == NULL ? all[k].def : all[k].text,
+			all[k].min_s, all[k].max_s, all[k].out_s, &why) == -1)
+			return conf_error(f->conf, at, e, "%s", why.text);
+	}
+	return 0;
+}
+
 static int
 check_issuers(struct settings_file *f, struct err *e)
 {
@@ -203,6 +289,8 @@ check_issuers(struct settings_file *f, struct err *e)
 			return conf_error(f->conf, at, e,
 			    "issuer \"%s\" is there twice", s->issuers[i].name);
 		}
+		if (check_partitions(f, i, e) == -1 || check_crl(f, i, e) == -1)
+			return -1;
 	}
 	return 0;
 }

@@ -17,6 +17,17 @@ struct settings_listen {
 	bool tls;
 };
 
+/* When an issuer's CRLs are made; the _s members are made from the text. */
+struct settings_crl {
+	const char *interval;       /* between complete lists; "1d" */
+	const char *overlap;        /* how long a list outlives that; "6d" */
+	const char *min_gap;        /* after which a revocation shows; "1m" */
+	const char *delta_interval; /* between deltas; "1h" */
+	const bool *on_revocation;  /* NULL: yes */
+	bool keep_expired;          /* entries never leave */
+	int64_t interval_s, overlap_s, min_gap_s, delta_interval_s;
+};
+
 /* A certification authority that this server issues under. */
 struct settings_issuer {
 	const char *name;        /* also the key's name in keys.yaml */
@@ -24,6 +35,10 @@ struct settings_issuer {
 	const char *chain;       /* PEM file of what certifies it, root last */
 	const char **crl_urls, **ocsp_urls, **ca_issuers_urls;
 	unsigned crl_urls_count, ocsp_urls_count, ca_issuers_urls_count;
+	const char **freshest_crl_urls; /* of delta CRLs */
+	unsigned freshest_crl_urls_count;
+	unsigned crl_partitions; /* 0: one CRL for all (crl_partition.h) */
+	struct settings_crl crl;
 };
 
 struct settings_resolve {
@@ -76,7 +91,7 @@ struct settings_acme {
 
 /* OS users of the daemons; NULL: the user that starts them. */
 struct settings_users {
-	const char *enroll, *vald, *signd, *postgres, *oper, *ocsp;
+	const char *enroll, *vald, *signd, *postgres, *oper, *ocsp, *pub;
 };
 
 struct settings {
@@ -84,6 +99,7 @@ struct settings {
 	const char *database;   /* conninfo, or NULL: embedded */
 	const char *policies, *keys, *run_dir, *state_dir, *cluster_secret;
 	const char *https_profile;
+	const char *crl_hook; /* run with the file of each new CRL, or NULL */
 	const char **environment; /* of the daemons, "NAME=value" */
 	unsigned environment_count;
 	const char **https_names;

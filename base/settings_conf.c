@@ -29,6 +29,18 @@ static const cyaml_schema_value_t listen_entry = {
 	    CYAML_FLAG_DEFAULT, struct settings_listen, listen_fields),
 };
 
+static const cyaml_schema_field_t crl_fields[] = {
+	STR("interval", OPT, struct settings_crl, interval),
+	STR("overlap", OPT, struct settings_crl, overlap),
+	STR("min-gap", OPT, struct settings_crl, min_gap),
+	STR("delta-interval", OPT, struct settings_crl, delta_interval),
+	CYAML_FIELD_BOOL_PTR(
+	    "on-revocation", PTR | OPT, struct settings_crl, on_revocation),
+	CYAML_FIELD_BOOL(
+	    "keep-expired", OPT, struct settings_crl, keep_expired),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t issuer_fields[] = {
 	STR("name", 0, struct settings_issuer, name),
 	STR("certificate", 0, struct settings_issuer, certificate),
@@ -36,6 +48,10 @@ static const cyaml_schema_field_t issuer_fields[] = {
 	STRINGS("crl-urls", struct settings_issuer, crl_urls),
 	STRINGS("ocsp-urls", struct settings_issuer, ocsp_urls),
 	STRINGS("ca-issuers-urls", struct settings_issuer, ca_issuers_urls),
+	STRINGS("freshest-crl-urls", struct settings_issuer, freshest_crl_urls),
+	UINT("crl-partitions", struct settings_issuer, crl_partitions),
+	CYAML_FIELD_MAPPING(
+	    "crl", OPT, struct settings_issuer, crl, crl_fields),
 	CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t issuer_entry = {
@@ -106,6 +122,7 @@ static const cyaml_schema_field_t users_fields[] = {
 	STR("signd", OPT, struct settings_users, signd),
 	STR("postgres", OPT, struct settings_users, postgres),
 	STR("oper", OPT, struct settings_users, oper),
+	STR("pub", OPT, struct settings_users, pub),
 	STR("ocsp", OPT, struct settings_users, ocsp),
 	CYAML_FIELD_END,
 };
@@ -119,6 +136,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STR("state-dir", OPT, struct settings, state_dir),
 	STR("cluster-secret", OPT, struct settings, cluster_secret),
 	STR("https-profile", OPT, struct settings, https_profile),
+	STR("crl-hook", OPT, struct settings, crl_hook),
 	STRINGS("https-names", struct settings, https_names),
 	STRINGS("environment", struct settings, environment),
 	CYAML_FIELD_SEQUENCE(

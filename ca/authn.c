@@ -8,6 +8,7 @@ static const struct {
 	[EVIDENCE_OPERATOR] = { "oper", "cli" },
 	[EVIDENCE_INTERNAL] = { "internal", "internal" },
 	[EVIDENCE_ACME] = { "acme", "acme" },
+	[EVIDENCE_PUBLISHER] = { "pub", "pub" },
 };
 
 int

@@ -3,8 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
+#include "base/sha256.h"
 #include "ca/dn.h"
 #include "ca/oid.h"
 #include "ca/request.h"
@@ -47,7 +46,7 @@ fill_names(struct arena *a, const struct tosign_cert *c, const char *cn,
 	size_t n = 0, i;
 
 	if (ext != NULL &&
-	    tosign_general_names_parse(a, ext->value, &names, &n, e) == -1)
+	    tosign_general_names_read(a, ext->value, &names, &n, e) == -1)
 		return -1;
 	out = arena_array(a, n + 1, sizeof(*out));
 	if (cn != NULL)
@@ -70,11 +69,14 @@ int
 certrow_fill(struct arena *a, const struct issuer *issuer, struct span tbs,
     struct span signature, struct store_cert *row, struct err *e)
 {
+	struct tosign_attr *attrs;
 	struct tosign_cert c;
 	struct dn dn;
+	size_t n;
 
 	if (tosign_cert_read(a, tbs, &c, e) == -1 ||
-	    dn_decode(a, c.subject, &dn, e) == -1 ||
+	    tosign_name_read(a, c.subject, &attrs, &n, e) == -1 ||
+	    dn_from_attrs(a, attrs, n, &dn, e) == -1 ||
 	    fill_names(a, &c, dn_value(&dn, "CN"), row, e) == -1)
 		return -1;
 	row->issuer = issuer->id;
@@ -83,7 +85,7 @@ certrow_fill(struct arena *a, const struct issuer *issuer, struct span tbs,
 	row->not_before = c.not_before;
 	row->not_after = c.not_after;
 	row->subject = dn_text(a, &dn);
-	(void)SHA256(row->der.p, row->der.n, row->fingerprint);
-	(void)SHA256(c.spki.p, c.spki.n, row->spki_sha256);
+	sha256(row->der, row->fingerprint);
+	sha256(c.spki, row->spki_sha256);
 	return 0;
 }

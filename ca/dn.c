@@ -157,13 +157,11 @@ decode_attr(struct arena *a, const struct tosign_attr *in, struct dn_attr *out,
 }
 
 int
-dn_decode(struct arena *a, struct span der, struct dn *out, struct err *e)
+dn_from_attrs(struct arena *a, const struct tosign_attr *in, size_t n,
+    struct dn *out, struct err *e)
 {
-	struct tosign_attr *in;
-	size_t n, i;
+	size_t i;
 
-	if (tosign_name_parse(a, der, &in, &n, e) == -1)
-		return -1;
 	if (n > DN_ATTRS_MAX)
 		return err_set(e, ERR_REFUSED,
 		    "subject has %zu attributes, at most %d are allowed", n,
@@ -178,6 +176,17 @@ dn_decode(struct arena *a, struct span der, struct dn *out, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+int
+dn_decode(struct arena *a, struct span der, struct dn *out, struct err *e)
+{
+	struct tosign_attr *attrs;
+	size_t n;
+
+	if (tosign_name_parse(a, der, &attrs, &n, e) == -1)
+		return -1;
+	return dn_from_attrs(a, attrs, n, out, e);
 }
 
 /* Takes "value" up to an unescaped comma off '*s' (RFC 4514 section 3). */

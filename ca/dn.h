@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "hsm/tosign.h"
 
 #define DN_ATTRS_MAX 32
 
@@ -45,6 +46,10 @@ const struct dn_type *dn_type_of(struct span oid);
  */
 int dn_decode(
     struct arena *a, struct span der, struct dn *out, struct err *e) MUST_USE;
+
+/* As dn_decode, from the attributes that tosign_name_parse found. */
+int dn_from_attrs(struct arena *a, const struct tosign_attr *in, size_t n,
+    struct dn *out, struct err *e) MUST_USE;
 
 /* Reads "CN=a,O=b" (RFC 4514, with its escapes but no #hex values). */
 int dn_parse(

@@ -2,15 +2,15 @@
 
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "ca/authn.h"
 #include "ca/certrow.h"
 #include "ca/lint.h"
+#include "ca/meters.h"
 #include "ca/reconcile.h"
 #include "ca/revoke.h"
 #include "ca/tbs.h"
@@ -65,12 +65,14 @@ static int
 stage_build(struct enroll *x, struct err *e)
 {
 	const struct issuer *i = x->plan.issuer;
+	struct profile_strings crl_urls, freshest_urls;
 	struct tbs_input in = { .serial = span_of(x->serial, TBS_SERIAL_SIZE),
 		.sig_alg = i->sig_alg,
 		.issuer = i->subject,
 		.key_id = i->key_id,
 		.plan = &x->plan,
-		.crl_urls = &i->crl_urls,
+		.crl_urls = &crl_urls,
+		.freshest_urls = &freshest_urls,
 		.ocsp_urls = &i->ocsp_urls,
 		.ca_issuers_urls = &i->ca_issuers_urls };
 
@@ -78,10 +80,14 @@ stage_build(struct enroll *x, struct err *e)
 	if (x->ctx->signer != NULL &&
 	    sign_client_slot(x->ctx->signer, &x->slot, e) == -1)
 		return -1;
-	if (tbs_serial(x->slot, x->serial, e) == -1 ||
-	    tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
+	if (tbs_serial(x->slot, x->serial, e) == -1)
 		return -1;
-	(void)SHA256(x->tbs.p, x->tbs.n, x->tbs_hash);
+	crl_urls = issuer_crl_urls(x->ctx->arena, i, &i->crl_urls, in.serial);
+	freshest_urls =
+	    issuer_crl_urls(x->ctx->arena, i, &i->freshest_urls, in.serial);
+	if (tbs_build(x->ctx->arena, &in, &x->tbs, e) == -1)
+		return -1;
+	sha256(x->tbs, x->tbs_hash);
 	return 0;
 }
 
@@ -133,7 +139,7 @@ stage_reserve(struct enroll *x, struct err *e)
 	memcpy(in.request_hash, x->request_hash, STORE_HASH_SIZE);
 	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
 	memcpy(in.profile_hash, x->profile->hash, STORE_HASH_SIZE);
-	(void)SHA256(x->plan.spki.p, x->plan.spki.n, in.spki_sha256);
+	sha256(x->plan.spki, in.spki_sha256);
 	if (store_cert_reserve(x->ctx->writer, &in, &x->row.id, e) == -1) {
 		x->repeated = e->kind == ERR_CONFLICT;
 		return -1;
@@ -178,6 +184,12 @@ stage_sign(struct enroll *x, struct err *e)
 	struct sign_reply reply;
 
 	memcpy(sr.profile_hash, x->profile->hash, SIGN_HASH_SIZE);
+	if (x->req->responder != NULL) {
+		sr.kind = SIGN_RESPONDER;
+		sr.responder_host = x->req->responder->host;
+		sr.responder_not_after = x->req->responder->not_after;
+		sr.responder_signature = x->req->responder->signature;
+	}
 	if (sign_client_sign(x->ctx->signer, x->ctx->arena, &sr, &reply, e) ==
 	    -1)
 		return e->kind == ERR_REFUSED ? give_up(x, e) : -1;
@@ -245,17 +257,16 @@ static int
 run_stage(struct enroll *x, enum enroll_stage stage, struct err *e)
 {
 	struct enroll_times *t = x->ctx->times;
-	int64_t cpu, wall;
-	int rc;
+	int64_t wall = clock_mono_us(), cpu = t == NULL ? 0 : clock_cpu_us();
+	int rc = stages[stage].run(x, e);
 
+	wall = clock_mono_us() - wall;
+	meters_stage(stage, wall);
 	if (t == NULL)
-		return stages[stage].run(x, e);
-	cpu = clock_cpu_us();
-	wall = clock_mono_us();
-	rc = stages[stage].run(x, e);
+		return rc;
 	t->count[stage]++;
 	t->cpu_us[stage] += clock_cpu_us() - cpu;
-	t->wall_us[stage] += clock_mono_us() - wall;
+	t->wall_us[stage] += wall;
 	return rc;
 }
 
@@ -290,7 +301,7 @@ hash_request(
 	buf_u64(&b, (uint64_t)req->want.not_after);
 	if (!buf_ok(&b))
 		return err_set(e, ERR_MALFORMED, "request is too long");
-	(void)SHA256(b.p, b.n, out);
+	sha256(buf_get(&b), out);
 	return 0;
 }
 
@@ -475,6 +486,12 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 	if (hash_request(req, x.request_hash, e) == -1)
 		return -1;
 	rc = submit(&x, e);
+	if (rc == -1)
+		meters_refused(e->kind);
+	else if (res->status == ENROLL_ISSUED)
+		meters_issued();
+	else
+		meters_pending();
 	log_outcome(&x, rc, e);
 	return rc;
 }

@@ -167,10 +167,10 @@ ext_policies(struct buf *b, const struct profile_policy *policies, size_t n)
 	ext_end(b, x);
 }
 
-void
-ext_crl_distribution_points(struct buf *b, const struct profile_strings *urls)
+static void
+put_points(struct buf *b, const char *oid, const struct profile_strings *urls)
 {
-	struct open_ext x = ext_begin(b, OID_CRL_DISTRIBUTION_POINTS, false);
+	struct open_ext x = ext_begin(b, oid, false);
 	size_t seq = der_begin(b, DER_SEQUENCE), point, name, full, i;
 
 	for (i = 0; i < urls->n; i++) {
@@ -184,6 +184,18 @@ ext_crl_distribution_points(struct buf *b, const struct profile_strings *urls)
 	}
 	der_end(b, seq);
 	ext_end(b, x);
+}
+
+void
+ext_crl_distribution_points(struct buf *b, const struct profile_strings *urls)
+{
+	put_points(b, OID_CRL_DISTRIBUTION_POINTS, urls);
+}
+
+void
+ext_freshest_crl(struct buf *b, const struct profile_strings *urls)
+{
+	put_points(b, OID_FRESHEST_CRL, urls);
 }
 
 static void

@@ -44,6 +44,9 @@ void ext_policies(
 void ext_crl_distribution_points(
     struct buf *b, const struct profile_strings *urls);
 
+/* freshestCRL (4.2.1.15), likewise. */
+void ext_freshest_crl(struct buf *b, const struct profile_strings *urls);
+
 /* authorityInfoAccess (4.2.2.1). */
 void ext_authority_info_access(struct buf *b,
     const struct profile_strings *ocsp, const struct profile_strings *issuers);

@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/clock.h"
+#include "base/crl_partition.h"
 #include "base/der.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "ca/oid.h"
 #include "db/store_cert.h"
 #include "hsm/tosign.h"
@@ -86,7 +86,7 @@ read_cert(struct arena *a, struct issuer *out, struct err *e)
 	out->spki = c.spki;
 	out->not_before = c.not_before;
 	out->not_after = c.not_after;
-	(void)SHA256(c.spki.p, c.spki.n, out->spki_sha256);
+	sha256(c.spki, out->spki_sha256);
 	if (c.not_after <= clock_now())
 		return err_set(e, ERR_REFUSED, "has expired");
 	if (pubkey_open(c.spki, &out->key, e) == -1)
@@ -155,6 +155,9 @@ load_one(struct arena *a, const struct settings_issuer *in, struct issuer *out,
 
 	out->name = arena_strdup(a, in->name);
 	out->crl_urls = borrow(in->crl_urls, in->crl_urls_count);
+	out->freshest_urls =
+	    borrow(in->freshest_crl_urls, in->freshest_crl_urls_count);
+	out->crl_partitions = in->crl_partitions;
 	out->ocsp_urls = borrow(in->ocsp_urls, in->ocsp_urls_count);
 	out->ca_issuers_urls =
 	    borrow(in->ca_issuers_urls, in->ca_issuers_urls_count);
@@ -299,4 +302,21 @@ const struct issuer *
 issuer_at(const struct issuer_set *set, size_t i)
 {
 	return &set->list[i];
+}
+
+struct profile_strings
+issuer_crl_urls(struct arena *a, const struct issuer *i,
+    const struct profile_strings *urls, struct span serial)
+{
+	uint32_t partition;
+	const char **list;
+	size_t k;
+
+	if (i->crl_partitions == 0)
+		return *urls;
+	partition = crl_partition_of(serial, i->crl_partitions);
+	list = arena_array(a, urls->n, sizeof(*list));
+	for (k = 0; k < urls->n; k++)
+		list[k] = crl_partition_url(a, urls->list[k], partition);
+	return (struct profile_strings){ list, urls->n };
 }

@@ -33,6 +33,8 @@ struct issuer {
 	const char *chain_pem; /* the CA certificates without the root */
 	const char *root_pem;  /* the last of the chain file */
 	struct profile_strings crl_urls, ocsp_urls, ca_issuers_urls;
+	struct profile_strings freshest_urls; /* of delta CRLs */
+	uint32_t crl_partitions;              /* 0: not partitioned */
 };
 
 struct issuer_set;
@@ -73,6 +75,13 @@ bool issuer_owns_key(const struct issuer_set *set, struct span spki);
 /* All issuers, in the order of the settings. */
 size_t issuer_count(const struct issuer_set *set);
 const struct issuer *issuer_at(const struct issuer_set *set, size_t i);
+
+/*
+ * CRL URLs of the issuer (complete or delta) for the certificate of this
+ * serial: where they have base/crl_partition.h's mark, its partition.
+ */
+struct profile_strings issuer_crl_urls(struct arena *a, const struct issuer *i,
+    const struct profile_strings *urls, struct span serial);
 
 /*
  * The AlgorithmIdentifier that a key of this SubjectPublicKeyInfo signs with:

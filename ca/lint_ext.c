@@ -88,7 +88,6 @@ lint_authority_key_id(const struct lint *l, struct err *e)
 	AUTO_BUF(b, 256);
 	size_t seq;
 
-	buf_init(&b, 256);
 	if (l->in->issuer == NULL)
 		return 0;
 	if (l->aki == NULL)
@@ -148,7 +147,7 @@ lint_key_usage_key(const struct lint *l, struct err *e)
 {
 	struct tosign_spki spki;
 
-	if (tosign_spki_parse(l->cert.spki, &spki, e) == -1)
+	if (tosign_spki_read(l->cert.spki, &spki, e) == -1)
 		return -1;
 	if (tosign_oid_is(spki.alg_oid, OID_RSA)) {
 		if ((l->usage_bits & KU_KEY_AGREEMENT) != 0)

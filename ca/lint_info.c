@@ -199,9 +199,24 @@ is_http(const GENERAL_NAME *g)
 		   http, n) == 0;
 }
 
+/* RFC 3986 has no braces: a template that nobody has filled in. */
+static bool
+has_brace(const GENERAL_NAME *g)
+{
+	const ASN1_STRING *s = g->d.uniformResourceIdentifier;
+
+	return g->type == GEN_URI &&
+	       (memchr(ASN1_STRING_get0_data(s), '{',
+		    (size_t)ASN1_STRING_length(s)) != NULL ||
+		   memchr(ASN1_STRING_get0_data(s), '}',
+		       (size_t)ASN1_STRING_length(s)) != NULL);
+}
+
 static int
 check_point(const DIST_POINT *p, struct err *e)
 {
+	const GENERAL_NAME *name;
+	bool http = false;
 	int i;
 
 	if (p->reasons != NULL || p->CRLissuer != NULL)
@@ -211,11 +226,16 @@ check_point(const DIST_POINT *p, struct err *e)
 		return err_set(
 		    e, ERR_REFUSED, "a distribution point has no fullName");
 	for (i = 0; i < sk_GENERAL_NAME_num(p->distpoint->name.fullname); i++) {
-		if (is_http(
-			sk_GENERAL_NAME_value(p->distpoint->name.fullname, i)))
-			return 0;
+		name = sk_GENERAL_NAME_value(p->distpoint->name.fullname, i);
+		if (has_brace(name))
+			return err_set(e, ERR_REFUSED,
+			    "a distribution point's URI has a brace");
+		http = http || is_http(name);
 	}
-	return err_set(e, ERR_REFUSED, "a distribution point has no http URI");
+	if (!http)
+		return err_set(
+		    e, ERR_REFUSED, "a distribution point has no http URI");
+	return 0;
 }
 
 static int
@@ -237,16 +257,78 @@ check_points(const struct tosign_ext *x, struct err *e)
 	return 0;
 }
 
+/* Whether one of the points has this URL. */
+static bool
+has_url(const struct tosign_dp *dps, size_t n, const char *url)
+{
+	size_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < dps[i].n_names; j++) {
+			if (span_is(dps[i].names[j].value, url))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Whether one of the points has one of the URLs. */
+static bool
+has_point(
+    const struct tosign_dp *dps, size_t n, const struct profile_strings *urls)
+{
+	size_t i;
+
+	for (i = 0; i < urls->n; i++) {
+		if (has_url(dps, n, urls->list[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A certificate of a partitioned issuer names its own partition: in another
+ * one's list its revocation would not be found.
+ */
+static int
+check_partition(const struct lint *l, const struct tosign_ext *x,
+    const struct profile_strings *urls, struct err *e)
+{
+	const struct issuer *i = l->in->issuer;
+	struct profile_strings own;
+	struct tosign_dp *dps;
+	size_t n;
+
+	if (x == NULL || i == NULL || i->crl_partitions == 0 || urls->n == 0)
+		return 0;
+	if (tosign_crldp_parse(l->arena, x->value, &dps, &n, e) == -1)
+		return -1;
+	own = issuer_crl_urls(l->arena, i, urls, l->cert.serial);
+	if (!has_point(dps, n, &own))
+		return err_set(e, ERR_REFUSED,
+		    "no distribution point is that of the serial's partition");
+	return 0;
+}
+
 int
 lint_crldp(const struct lint *l, struct err *e)
 {
-	return check_points(l->crldp, e);
+	if (check_points(l->crldp, e) == -1)
+		return -1;
+	return check_partition(l, l->crldp,
+	    l->in->issuer == NULL ? NULL : &l->in->issuer->crl_urls, e);
 }
 
 int
 lint_freshest(const struct lint *l, struct err *e)
 {
-	return check_points(tosign_ext_find(&l->cert, OID_FRESHEST_CRL), e);
+	const struct tosign_ext *x =
+	    tosign_ext_find(&l->cert, OID_FRESHEST_CRL);
+
+	if (check_points(x, e) == -1)
+		return -1;
+	return check_partition(l, x,
+	    l->in->issuer == NULL ? NULL : &l->in->issuer->freshest_urls, e);
 }
 
 int

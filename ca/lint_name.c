@@ -44,7 +44,7 @@ lint_subject_types(const struct lint *l, struct err *e)
 			return -1;
 	}
 	/* character sets and upper bounds, RFC 5280 appendix A.1 */
-	return dn_decode(l->arena, l->cert.subject, &ignored, e);
+	return dn_from_attrs(l->arena, l->attrs, l->n_attrs, &ignored, e);
 }
 
 int

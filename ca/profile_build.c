@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/conf.h"
 #include "base/der.h"
+#include "base/sha256.h"
 #include "ca/oid.h"
 #include "ca/profile_conf.h"
 #include "ca/request.h"
@@ -39,7 +38,7 @@ copy_strings(struct arena *a, const char *const *list, size_t n)
 static bool
 is_protocol(const char *name)
 {
-	static const char *const known[] = { "acme", "cli", "internal" };
+	static const char *const known[] = { "acme", "cli", "internal", "pub" };
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -60,7 +59,7 @@ check_protocols(
 			return conf_error(b->conf,
 			    arena_printf(
 				b->arena, "allow[%zu].protocols[%zu]", i, k),
-			    b->err, "\"%s\" is not acme, cli or internal",
+			    b->err, "\"%s\" is not acme, cli, internal or pub",
 			    in->protocols[k]);
 	}
 	return 0;
@@ -482,7 +481,7 @@ profile_build(struct arena *a, const struct conf *conf, struct profile *out,
 	out->aia = in->aia;
 	out->approval = in->approval;
 	out->text = arena_memdup(a, text.p, text.n);
-	(void)SHA256(text.p, text.n, out->hash);
+	sha256(text, out->hash);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i](&b) == -1)
 			return -1;

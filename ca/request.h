@@ -40,7 +40,8 @@ struct request_want {
 enum request_evidence_kind {
 	EVIDENCE_OPERATOR, /* OS user at the command line */
 	EVIDENCE_INTERNAL, /* one of our own daemons, for itself */
-	EVIDENCE_ACME      /* account and its valid authorizations */
+	EVIDENCE_ACME,     /* account and its valid authorizations */
+	EVIDENCE_PUBLISHER /* chancery-pubd, for OCSP responders */
 };
 
 struct request_evidence {
@@ -51,13 +52,21 @@ struct request_evidence {
 	size_t n_proven;
 };
 
+/* A responder's claim to its key; signd checks it (hsm/responder.h). */
+struct request_responder {
+	const char *host;
+	int64_t not_after;
+	struct span signature;
+};
+
 struct request {
-	const char *protocol; /* "acme", "cli", "internal" */
+	const char *protocol; /* "acme", "cli", "internal", "pub" */
 	const char *txn;      /* unique within the protocol */
 	const char *profile;
 	const char *issuer; /* NULL: the profile's only or first issuer */
 	struct request_evidence evidence;
 	struct request_want want;
+	const struct request_responder *responder; /* NULL: no such claim */
 };
 
 /*

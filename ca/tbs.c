@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
 #include "base/der.h"
+#include "base/sha256.h"
 #include "ca/ext.h"
 #include "hsm/tosign.h"
 
@@ -22,12 +22,12 @@ tbs_serial(uint8_t slot, uint8_t out[TBS_SERIAL_SIZE], struct err *e)
 int
 tbs_key_id(struct span spki, uint8_t out[TBS_KEY_ID_SIZE], struct err *e)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
+	uint8_t digest[SHA256_SIZE];
 	struct tosign_spki parts;
 
-	if (tosign_spki_parse(spki, &parts, e) == -1)
+	if (tosign_spki_read(spki, &parts, e) == -1)
 		return -1;
-	(void)SHA256(parts.key.p, parts.key.n, digest);
+	sha256(parts.key, digest);
 	memcpy(out, digest, TBS_KEY_ID_SIZE);
 	return 0;
 }
@@ -42,6 +42,8 @@ put_url_exts(struct buf *b, const struct tbs_input *in)
 		    b, in->ocsp_urls, in->ca_issuers_urls);
 	if (p->crldp && in->crl_urls->n > 0)
 		ext_crl_distribution_points(b, in->crl_urls);
+	if (p->crldp && in->freshest_urls != NULL && in->freshest_urls->n > 0)
+		ext_freshest_crl(b, in->freshest_urls);
 }
 
 static void

@@ -23,6 +23,7 @@ struct tbs_input {
 	const struct policy_plan *plan;
 	/* URLs; the profile says whether they are used */
 	const struct profile_strings *crl_urls, *ocsp_urls, *ca_issuers_urls;
+	const struct profile_strings *freshest_urls; /* NULL: none */
 };
 
 /* Assembles the TBSCertificate in the arena. */
@@ -36,7 +37,10 @@ int tbs_build(struct arena *a, const struct tbs_input *in, struct span *out,
 int tbs_serial(
     uint8_t slot, uint8_t out[TBS_SERIAL_SIZE], struct err *e) MUST_USE;
 
-/* Key identifier, RFC 7093 method 1: 160 bits of SHA-256 of the key bits. */
+/*
+ * Key identifier, RFC 7093 method 1: 160 bits of SHA-256 of the key bits of a
+ * SubjectPublicKeyInfo that was accepted before.
+ */
 int tbs_key_id(
     struct span spki, uint8_t out[TBS_KEY_ID_SIZE], struct err *e) MUST_USE;
 

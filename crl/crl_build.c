@@ -187,8 +187,15 @@ put_entry_exts(uint8_t *p, const struct crl_entry *x)
 	return p;
 }
 
-static bool
-is_time(int64_t t)
+bool
+crl_build_is_serial(struct span s)
+{
+	return s.n >= 1 && s.n <= SERIAL_MAX && (s.p[0] & 0x80) == 0 &&
+	       (s.n == 1 || s.p[0] != 0 || (s.p[1] & 0x80) != 0);
+}
+
+bool
+crl_build_is_time(int64_t t)
 {
 	/* 9999-12-31T23:59:59Z */
 	return t >= 0 && t <= (int64_t)253402300799;
@@ -198,13 +205,13 @@ is_time(int64_t t)
 static int
 check_entry(const struct crl_build *b, const struct crl_entry *x, struct err *e)
 {
-	if (x->serial.n == 0 || x->serial.n > SERIAL_MAX ||
-	    (x->serial.p[0] & 0x80) != 0)
+	if (!crl_build_is_serial(x->serial))
 		return err_set(e, ERR_MALFORMED,
 		    "CRL entry: serial is no positive "
 		    "INTEGER of 1 to 20 octets");
-	if (!is_time(x->revoked_at) ||
-	    (x->invalidity_at != CRL_NO_TIME && !is_time(x->invalidity_at)))
+	if (!crl_build_is_time(x->revoked_at) ||
+	    (x->invalidity_at != CRL_NO_TIME &&
+		!crl_build_is_time(x->invalidity_at)))
 		return err_set(e, ERR_MALFORMED, "CRL entry: not a time");
 	if (x->reason > 10 || x->reason == 7 ||
 	    (x->reason == CRL_REMOVE_FROM_CRL && b->head.base.n == 0))
@@ -351,9 +358,8 @@ put_exts(struct buf *b, const struct crl_head *h)
 	der_end(b, outer);
 }
 
-/* Identifier and length of a SEQUENCE of 'n' octets. */
-static void
-put_open(struct buf *b, size_t n)
+void
+crl_build_open(struct buf *b, size_t n)
 {
 	size_t octets = 0, v;
 
@@ -396,8 +402,8 @@ put_front(struct buf *front, const struct crl_build *b, size_t tail_n)
 
 	/* RFC 5280 5.1.2.6: absent, not empty */
 	if (b->entries > 0)
-		put_open(&list, b->bytes);
-	put_open(front, b->fixed.n + list.n + b->bytes + tail_n);
+		crl_build_open(&list, b->bytes);
+	crl_build_open(front, b->fixed.n + list.n + b->bytes + tail_n);
 	buf_span(front, buf_get(&b->fixed));
 	buf_span(front, buf_get(&list));
 }

@@ -6,9 +6,11 @@
 #ifndef CRL_CRL_BUILD_H
 #define CRL_CRL_BUILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "ca/profile.h"
@@ -40,6 +42,12 @@ struct crl_head {
 	int64_t expired_since; /* expiredCertsOnCRL, or CRL_NO_TIME */
 };
 
+/* Whether these are the contents octets of an INTEGER above 0 (or of it). */
+bool crl_build_is_serial(struct span s);
+
+/* Whether a time can stand in an entry: 1970 to 9999. */
+bool crl_build_is_time(int64_t t);
+
 struct crl_build;
 
 /* Starts a list; UNAVAILABLE: no memory file. */
@@ -63,6 +71,9 @@ struct crl_built {
 /* Completes and seals. */
 int crl_build_end(
     struct crl_build *b, struct crl_built *out, struct err *e) MUST_USE;
+
+/* Appends identifier and length octets of a SEQUENCE of 'n' octets. */
+void crl_build_open(struct buf *b, size_t n);
 
 /* Frees what crl_build_new made; the memfd of crl_build_end stays. */
 void crl_build_free(struct crl_build *b);

@@ -7,13 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/conf.h"
 #include "base/file.h"
+#include "base/sha256.h"
 #include "ca/csr.h"
 #include "ca/lint.h"
 #include "ca/tbs.h"
@@ -437,12 +436,12 @@ one_authority(struct ceremony *x, unsigned i, struct made *list)
 static int
 record_program(struct ceremony *x, const char *path)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
+	uint8_t digest[SHA256_SIZE];
 	struct span bytes;
 
 	if (file_read(x->a, path, FILE_MAX, &bytes, x->e) == -1)
 		return -1;
-	(void)SHA256(bytes.p, bytes.n, digest);
+	sha256(bytes, digest);
 	say(x, arena_printf(x->a, "program %s", path),
 	    arena_printf(x->a, "sha256=%s",
 		hex_encode(x->a, span_of(digest, sizeof(digest)))));

@@ -40,9 +40,10 @@ cmd_issue(struct ctl *c, int argc, char **argv)
 	int rc;
 
 	if (csr_opts_parse(c, argc, argv, &o) != CTL_OK || o.profile == NULL)
-		return ctl_usage("issue -p profile [-i issuer] [--txn id] "
-				 "[--san name] [--days n] [--chain] "
-				 "[-o out.pem] request.csr");
+		return ctl_usage(
+		    "issue -p profile [-i issuer] [--txn id] "
+		    "[--san name] [--valid-for duration] [--chain] "
+		    "[-o out.pem] request.csr");
 	rc = ctl_engine(c);
 	if (rc != CTL_OK)
 		return rc;

@@ -99,7 +99,7 @@ test_profile(struct ctl *c, int argc, char **argv)
 
 	if (argc < 3 || csr_opts_parse(c, argc - 1, argv + 1, &o) != CTL_OK)
 		return ctl_usage(
-		    "profile test [--san name] [--days n] profile request.csr");
+		    "profile test [--san name] [--valid-for duration] profile request.csr");
 	ctx.profiles = engine_profiles(c->engine);
 	ctx.issuers = engine_issuers(c->engine);
 	o.profile = argv[1];

@@ -45,6 +45,8 @@ print_cert(struct ctl *c, const struct store_cert *row)
 		print_time("revoked", row->revoked_at);
 		(void)printf(
 		    "reason       %s\n", revoke_reason_name(row->reason));
+		if (row->invalidity_at != 0)
+			print_time("invalid from", row->invalidity_at);
 	} else {
 		(void)printf("status       %s\n",
 		    row->not_after < clock_now() ? "expired" : "good");

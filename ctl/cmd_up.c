@@ -65,12 +65,14 @@ fill_pg(struct up *u)
 	u->logins[2] = (struct embedded_login){ u->c->user, "chancery_oper" };
 	u->logins[3] =
 	    (struct embedded_login){ or_self(u, us->oper), "chancery_oper" };
+	u->logins[4] =
+	    (struct embedded_login){ or_self(u, us->pub), "chancery_pub" };
 	u->pg = (struct embedded_conf){
 		.data_dir = arena_printf(a, "%s/pg/data", u->s->state_dir),
 		.socket_dir = arena_printf(a, "%s/pg", u->s->run_dir),
 		.log_file = arena_printf(a, "%s/pg/log", u->s->state_dir),
 		.logins = u->logins,
-		.n_logins = 4,
+		.n_logins = LOGINS,
 	};
 	u->superuser = arena_printf(a, "host='%s' dbname=%s user=postgres",
 	    u->pg.socket_dir, EMBEDDED_DBNAME);
@@ -227,6 +229,10 @@ add_daemons(struct up *u)
 	s->argv[2] = c->config;
 	s = add_service(u, "enrolld", us->enroll, true);
 	s->argv[0] = ctl_daemon(c, "enrolld");
+	s->argv[1] = "-c";
+	s->argv[2] = c->config;
+	s = add_service(u, "pubd", us->pub, true);
+	s->argv[0] = ctl_daemon(c, "pubd");
 	s->argv[1] = "-c";
 	s->argv[2] = c->config;
 }

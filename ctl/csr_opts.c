@@ -1,22 +1,22 @@
 #include "ctl/csr_opts.h"
 
 #include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/rand.h>
 
 #include "base/b64.h"
 #include "base/clock.h"
+#include "base/conf.h"
 #include "base/file.h"
 #include "ca/csr.h"
 
-#define DAYS_MAX 36500
+#define VALID_MAX_S ((int64_t)36500 * 86400)
 
 static bool
 set_option(struct csr_opts *o, int opt, const char *value)
 {
-	char *end;
+	struct err ignored;
 
 	switch (opt) {
 	case 'p':
@@ -40,8 +40,8 @@ set_option(struct csr_opts *o, int opt, const char *value)
 		o->sans[o->n_sans++] = value;
 		return true;
 	case 'd':
-		o->days = strtol(value, &end, 10);
-		return *end == '\0' && o->days > 0 && o->days <= DAYS_MAX;
+		return conf_duration(value, 1, VALID_MAX_S, &o->valid_for_s,
+			   &ignored) == 0;
 	default:
 		return false;
 	}
@@ -56,7 +56,7 @@ csr_opts_parse(struct ctl *c, int argc, char **argv, struct csr_opts *out)
 		{ "txn", required_argument, NULL, 't' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "san", required_argument, NULL, 's' },
-		{ "days", required_argument, NULL, 'd' },
+		{ "valid-for", required_argument, NULL, 'd' },
 		{ "chain", no_argument, NULL, 'C' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
@@ -116,8 +116,8 @@ csr_opts_request(
 		return err_prefix(e, "\"%s\"", o->file);
 	if (add_sans(c, o, &out->want, e) == -1)
 		return -1;
-	if (o->days > 0)
-		out->want.not_after = clock_now() + o->days * 86400 - 1;
+	if (o->valid_for_s > 0)
+		out->want.not_after = clock_now() + o->valid_for_s - 1;
 	if (out->txn == NULL) {
 		if (RAND_bytes(raw, sizeof(raw)) != 1)
 			return err_set(e, ERR_INTERNAL, "no random bytes");

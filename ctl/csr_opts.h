@@ -6,6 +6,7 @@
 #define CTL_CSR_OPTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "ca/request.h"
 #include "ctl/ctl.h"
@@ -16,7 +17,7 @@ struct csr_opts {
 	const char *profile, *issuer, *txn, *out, *file;
 	const char *sans[CSR_OPTS_SANS_MAX];
 	size_t n_sans;
-	long days;
+	int64_t valid_for_s; /* 0: as the profile says */
 	bool chain;
 };
 

@@ -22,7 +22,7 @@ static const struct command {
 	{ "check", cmd_check, "say what is wrong and what to do" },
 	{ "status", cmd_status, "say what is running" },
 	{ "issue", cmd_issue, "issue a certificate for a PKCS#10 request" },
-	{ "revoke", cmd_revoke, "revoke a certificate" },
+	{ "revoke", cmd_revoke, "revoke certificates, release a hold" },
 	{ "show", cmd_show, "show a certificate and its history" },
 	{ "list", cmd_list, "search certificates" },
 	{ "profile", cmd_profile, "list profiles, or test a request" },

@@ -4,11 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sha256.h"
+#include "ca/keyhash.h"
 #include "ca/revoke.h"
 
 #define FILE_MAX ((size_t)256 * 1024)
@@ -16,14 +16,14 @@
 static int
 by_file(struct ctl *c, const char *path, struct store_cert *out, struct err *e)
 {
-	uint8_t fingerprint[SHA256_DIGEST_LENGTH];
+	uint8_t fingerprint[SHA256_SIZE];
 	struct span text, der;
 
 	if (file_read(c->a, path, FILE_MAX, &text, e) == -1)
 		return -1;
 	if (pem_decode(c->a, "CERTIFICATE", text, &der, e) == -1)
 		return err_prefix(e, "\"%s\"", path);
-	(void)SHA256(der.p, der.n, fingerprint);
+	sha256(der, fingerprint);
 	return store_cert_by_fingerprint(c->ctx->db, c->a, fingerprint, out, e);
 }
 
@@ -79,10 +79,32 @@ find_cert(struct ctl *c, const char *what, const char *issuer,
 	if (hex_decode(c->a, span_str(hex), &bytes, e) == -1 || bytes.n == 0)
 		return err_set(e, ERR_NOT_FOUND,
 		    "\"%.200s\" is no file, serial, id or fingerprint", what);
-	if (bytes.n == SHA256_DIGEST_LENGTH)
+	if (bytes.n == SHA256_SIZE)
 		return store_cert_by_fingerprint(
 		    c->ctx->db, c->a, bytes.p, out, e);
 	return by_serial(c, bytes, issuer, out, e);
+}
+
+int
+find_key(struct ctl *c, const char *what, struct span *hash, struct err *e)
+{
+	uint8_t *sum = arena_alloc(c->a, KEYHASH_SIZE);
+	struct span text;
+
+	if (access(what, F_OK) != 0) {
+		if (hex_decode(c->a, span_str(plain_hex(c, what)), hash, e) ==
+			0 &&
+		    hash->n == KEYHASH_SIZE)
+			return 0;
+		return err_set(e, ERR_NOT_FOUND,
+		    "\"%.200s\" is no file and no SHA-256 of a key", what);
+	}
+	if (file_read(c->a, what, FILE_MAX, &text, e) == -1)
+		return -1;
+	if (keyhash_pem(c->a, text, sum, e) == -1)
+		return err_prefix(e, "\"%s\"", what);
+	*hash = span_of(sum, KEYHASH_SIZE);
+	return 0;
 }
 
 static json_t *
@@ -118,6 +140,9 @@ find_json(struct ctl *c, const struct store_cert *row)
 		    v, "revokedAt", time_json(row->revoked_at));
 		(void)json_object_set_new(
 		    v, "reason", json_string(revoke_reason_name(row->reason)));
+		if (row->invalidity_at != 0)
+			(void)json_object_set_new(
+			    v, "invalidityDate", time_json(row->invalidity_at));
 	}
 	if (row->der.n > 0)
 		(void)json_object_set_new(v, "certificate",

@@ -1,5 +1,5 @@
 /*
- * One certificate by whatever a person has at hand.
+ * One certificate, or a key, by whatever a person has at hand.
  */
 #ifndef CTL_FIND_H
 #define CTL_FIND_H
@@ -14,6 +14,13 @@
  */
 int find_cert(struct ctl *c, const char *what, const char *issuer,
     struct store_cert *out, struct err *e) MUST_USE;
+
+/*
+ * The SHA-256 of a public key: from 64 hex digits, or from a PEM file as
+ * keyhash_pem reads it.  NOT_FOUND: neither; MALFORMED: the file has no key.
+ */
+int find_key(
+    struct ctl *c, const char *what, struct span *hash, struct err *e) MUST_USE;
 
 /* A certificate as JSON, with its PEM. */
 json_t *find_json(struct ctl *c, const struct store_cert *row);

@@ -85,7 +85,7 @@ layout_prepare(struct arena *a, const struct settings *s, struct err *e)
 		    u->enroll, 02750 },
 		{ arena_printf(a, "%s/sign-oper", s->run_dir), u->signd, NULL,
 		    02750 },
-		{ arena_printf(a, "%s/sign-pub", s->run_dir), u->signd, NULL,
+		{ arena_printf(a, "%s/sign-pub", s->run_dir), u->signd, u->pub,
 		    02750 },
 		{ arena_printf(a, "%s/pg", s->run_dir), u->postgres, NULL,
 		    0755 },
@@ -93,6 +93,7 @@ layout_prepare(struct arena *a, const struct settings *s, struct err *e)
 		    0700 },
 		{ arena_printf(a, "%s/enroll", s->state_dir), u->enroll, NULL,
 		    0700 },
+		{ arena_printf(a, "%s/pub", s->state_dir), u->pub, NULL, 0755 },
 		{ arena_printf(a, "%s/pg", s->state_dir), u->postgres, NULL,
 		    0700 },
 	};
@@ -129,6 +130,7 @@ layout_separated(struct arena *a, const struct settings *s, const char **why)
 		{ "enrolld", s->users.enroll },
 		{ "vald", s->users.vald },
 		{ "signd", s->users.signd },
+		{ "pubd", s->users.pub },
 		{ "postgresql", s->database == NULL ? s->users.postgres : "" },
 	};
 	const struct daemon_user *other;

@@ -133,6 +133,7 @@ probe_running(struct ctl *c, struct probe *out)
 	probe_supervisor(c, out);
 	probe_database(c, out);
 	probe_signer(c, out);
+	probe_crls(c, out);
 }
 
 static void

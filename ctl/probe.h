@@ -26,6 +26,9 @@ void probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
 /* The running parts: supervisor, database, each slot of the signer. */
 void probe_running(struct ctl *c, struct probe *out);
 
+/* The published CRLs: there, and in time. */
+void probe_crls(struct ctl *c, struct probe *out);
+
 /* The files: issuers, profiles, keys.yaml, secrets, ports. */
 void probe_files(struct ctl *c, struct probe *out);
 

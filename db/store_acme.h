@@ -113,10 +113,7 @@ struct store_order {
 	size_t n_identifiers;
 	const char *const *authz; /* ids, in the order of the identifiers */
 	size_t n_authz;
-	int64_t cert_id;   /* when VALID, else 0 */
-	bool claimed;      /* by store_order_claim */
-	struct span csr;   /* of the claim */
-	const char *error; /* of store_order_fail, or NULL */
+	int64_t cert_id; /* when VALID, else 0 */
 };
 
 /* One order with its status now; NOT_FOUND. */
@@ -132,24 +129,6 @@ struct store_order_query {
 /* The account's orders, newest first. */
 int store_order_list(struct db *db, struct arena *a,
     const struct store_order_query *q, struct store_order **out, size_t *n,
-    struct err *e) MUST_USE;
-
-/*
- * Claims an order for finalization with this CSR (DER), once: CONFLICT when
- * it is claimed or failed, NOT_FOUND.  That it is ready is the caller's
- * check.  Only needed when finalization goes on after the answer: the
- * request row of the pipeline makes a repeated finalize idempotent by itself
- * and shows as PROCESSING too.
- */
-int store_order_claim(
-    struct writer *w, const char *id, struct span csr, struct err *e) MUST_USE;
-
-/* Gives a claim up, so that the client may try another CSR; NOT_FOUND. */
-int store_order_release(
-    struct writer *w, const char *id, struct err *e) MUST_USE;
-
-/* Makes the order invalid with a problem document (JSON text); NOT_FOUND. */
-int store_order_fail(struct writer *w, const char *id, const char *error,
     struct err *e) MUST_USE;
 
 /* RFC 8555 section 7.1.6. */

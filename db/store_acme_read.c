@@ -8,7 +8,7 @@
 #define ORDER_SELECT                                                           \
 	"SELECT o.id, o.account, o.profile, o.created_at, o.expires_at,"       \
 	" o.not_before, o.not_after, o.identifiers, o.authz,"                  \
-	" o.claimed_at IS NOT NULL, o.csr, o.error, r.cert_id,"                \
+	" r.cert_id,"                                                          \
 	" (SELECT c.id FROM cert c WHERE c.id = r.cert_id) IS NOT NULL,"       \
 	" o.expires_at <= now(), z.good, z.bad"                                \
 	" FROM acme_order o LEFT JOIN request r ON r.protocol = 'acme'"        \
@@ -18,21 +18,19 @@
 	" bool_or(s.status > 1) AS bad FROM unnest(o.authz) AS u(id)"          \
 	" LEFT JOIN authz_state s ON s.id = u.id) z ON true"
 
-/* Orders that were claimed or have an open intent are on their way. */
+/* An order whose request is pending or an open intent is on its way. */
 static enum store_order_status
 order_status(const PGresult *r, int row)
 {
-	bool issued = db_bool(r, row, 13), requested = !db_null(r, row, 12);
+	bool issued = db_bool(r, row, 10), requested = !db_null(r, row, 9);
 
 	if (issued)
 		return STORE_ORDER_VALID;
-	if (!db_null(r, row, 11))
-		return STORE_ORDER_INVALID;
-	if (requested || db_bool(r, row, 9))
+	if (requested)
 		return STORE_ORDER_PROCESSING;
-	if (db_bool(r, row, 14) || db_bool(r, row, 16))
+	if (db_bool(r, row, 11) || db_bool(r, row, 13))
 		return STORE_ORDER_INVALID;
-	return db_bool(r, row, 15) ? STORE_ORDER_READY : STORE_ORDER_PENDING;
+	return db_bool(r, row, 12) ? STORE_ORDER_READY : STORE_ORDER_PENDING;
 }
 
 /* "type:value", with "*." before the value of a wildcard. */
@@ -72,11 +70,8 @@ read_order(struct arena *a, const PGresult *r, int row, struct store_order *o)
 	o->identifiers = ids;
 	o->n_identifiers = n;
 	o->authz = db_texts(a, r, row, 8, &o->n_authz);
-	o->claimed = db_bool(r, row, 9);
-	o->csr = db_bytes(a, r, row, 10);
-	o->error = db_text(a, r, row, 11);
 	o->status = order_status(r, row);
-	o->cert_id = o->status == STORE_ORDER_VALID ? db_i8(r, row, 12) : 0;
+	o->cert_id = o->status == STORE_ORDER_VALID ? db_i8(r, row, 9) : 0;
 }
 
 int

@@ -8,7 +8,7 @@
 #define CRL_COLUMNS                                                            \
 	"id, issuer, scope, number, coalesce(base_number, 0), this_update,"    \
 	" next_update, entries, gone, size, expired_before, expired_serial,"   \
-	" sha256"
+	" sha256, (SELECT i.name FROM issuer i WHERE i.id = issuer)"
 
 static void
 read_crl(struct arena *a, const PGresult *r, int row, struct store_crl *c)
@@ -28,6 +28,7 @@ read_crl(struct arena *a, const PGresult *r, int row, struct store_crl *c)
 	    db_null(r, row, 10) ? STORE_CRL_NO_TIME : db_time(r, row, 10);
 	c->mark.serial = db_bytes(a, r, row, 11);
 	db_fixed(r, row, 12, c->sha256, sizeof(c->sha256));
+	c->issuer_name = db_text(a, r, row, 13);
 }
 
 int
@@ -274,7 +275,8 @@ store_responder_open(struct db *db, struct arena *a,
     struct store_responder **out, size_t *n, struct err *e)
 {
 	static const struct db_stmt stmt = { "responder_open",
-		"SELECT host, issuer, spki, not_after, signature FROM responder"
+		"SELECT host, issuer, spki, not_after, signature, fault"
+		" FROM responder"
 		" WHERE not_after > now() AND (cert IS NULL OR"
 		" asked_at > certified_at) ORDER BY host, issuer",
 		true };
@@ -291,7 +293,10 @@ store_responder_open(struct db *db, struct arena *a,
 			    .issuer = db_i4(r, (int)i, 1),
 			    .spki = db_bytes(a, r, (int)i, 2),
 			    .not_after = db_time(r, (int)i, 3),
-			    .signature = db_bytes(a, r, (int)i, 4) };
+			    .signature = db_bytes(a, r, (int)i, 4),
+			    .fault = db_null(r, (int)i, 5)
+					 ? NULL
+					 : db_text(a, r, (int)i, 5) };
 	return 0;
 }
 
@@ -315,6 +320,6 @@ store_responder_answer(
 		db_arg_null(&p);
 	else
 		db_arg_bytes(&p, x->cert);
-	db_arg_text(&p, x->fault);
+	db_arg_text(&p, x->cert.n == 0 ? x->fault : NULL);
 	return db_one(db, &stmt, &p, &r, "request of a responder", e);
 }

@@ -41,6 +41,7 @@ struct store_crl {
 	uint64_t entries, gone, size;
 	struct store_crl_mark mark; /* at STORE_CRL_NO_TIME: none has left */
 	uint8_t sha256[32];
+	const char *issuer_name; /* out */
 };
 struct store_crls {
 	struct store_crl *list;
@@ -73,8 +74,7 @@ struct store_crl_row {
 /* What is revoked: of one issuer, by serial (bytes, then length). */
 struct store_crl_query {
 	int issuer;
-	unsigned partition, partitions; /* 0 partitions: all */
-	struct store_crl_mark mark;     /* without what has left before */
+	struct store_crl_mark mark; /* without what has left before */
 	int (*take)(void *arg, const struct store_crl_row *row, struct err *e);
 	void *arg;
 };

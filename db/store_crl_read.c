@@ -10,20 +10,6 @@
 
 #define COPY_HEADER_SIZE 19
 
-/*
- * A partition is chosen by the last octet of the serial, which is random, so
- * that a certificate stays in the partition that it names.
- */
-static const char *
-partition_sql(struct arena *a, const struct store_crl_query *q)
-{
-	if (q->partitions == 0)
-		return "";
-	return arena_printf(a,
-	    " AND get_byte(serial, length(serial) - 1) %% %u = %u",
-	    q->partitions, q->partition);
-}
-
 /* The order in which entries leave. */
 #define LEAVES "(date_trunc('second', greatest(not_after, revoked_at)), serial)"
 
@@ -141,9 +127,9 @@ store_crl_revoked(struct db *db, const struct store_crl_query *q, struct err *e)
 	AUTO(PGresult) r = NULL;
 	const char *sql = arena_printf(a,
 	    "COPY (SELECT serial, revoked_at, reason, invalidity_at"
-	    " FROM cert_status WHERE issuer = %d AND status = 1%s%s"
+	    " FROM cert_status WHERE issuer = %d AND status = 1%s"
 	    " ORDER BY serial) TO STDOUT (FORMAT binary)",
-	    q->issuer, partition_sql(a, q), mark_sql(a, &q->mark));
+	    q->issuer, mark_sql(a, &q->mark));
 
 	if (db_ready(db, e) == -1)
 		return -1;
@@ -158,9 +144,9 @@ static const char *
 leaving_sql(struct arena *a, const struct store_crl_query *q)
 {
 	return arena_printf(a,
-	    " FROM cert_status WHERE issuer = $1 AND status = 1%s%s"
+	    " FROM cert_status WHERE issuer = $1 AND status = 1%s"
 	    " AND greatest(not_after, revoked_at) < $2",
-	    partition_sql(a, q), mark_sql(a, &q->mark));
+	    mark_sql(a, &q->mark));
 }
 
 int

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "db/writer_int.h"
 
 #define LEASE_TTL_S 30
@@ -25,6 +26,7 @@ struct writer {
 	char *role, *node; /* role NULL: asynchronous, no number */
 	struct batch_writer lease;
 	int64_t renewed_us;
+	struct metric *batches, *rows;
 	pthread_t thread;
 	pthread_mutex_t lock; /* protects what follows */
 	pthread_cond_t work;
@@ -152,10 +154,13 @@ static void
 write_jobs(struct writer *w, struct writer_job *const *jobs, size_t n)
 {
 	struct err e = { .kind = ERR_NONE };
+	int64_t from = clock_mono_us();
 	size_t i;
 	int rc;
 
 	rc = run_jobs(w, jobs, n, false, &e);
+	metric_observe_us(w->batches, clock_mono_us() - from);
+	metric_add(w->rows, n);
 	if (rc == -1 && e.kind != ERR_UNAVAILABLE)
 		rc = run_jobs(w, jobs, n, true, &e);
 	if (rc == 0 || e.kind == ERR_UNAVAILABLE || n == 1) {
@@ -294,6 +299,10 @@ start(const char *conninfo, const char *role, const char *node,
 		w->role = strdup(role);
 		w->node = strdup(node);
 	}
+	w->batches = metrics_histogram("chancery_writer_batch_seconds",
+	    "Time that a transaction of the grouping writer takes.", NULL);
+	w->rows = metrics_counter("chancery_writer_acts_total",
+	    "Acts that the grouping writer was given.", NULL);
 	init_sync(w);
 	if (pthread_create(&w->thread, NULL, writer_main, w) != 0) {
 		release(w);

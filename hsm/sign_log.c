@@ -89,7 +89,8 @@ index_record(struct sign_log *l, const struct sign_record *r, uint64_t offset)
 	if (r->serial.n > sizeof(entry.serial))
 		return false;
 	memcpy(entry.tbs_hash, r->tbs_hash, SIGN_HASH_SIZE);
-	memcpy(entry.serial, r->serial.p, r->serial.n);
+	if (r->serial.n > 0) /* a CRL has none */
+		memcpy(entry.serial, r->serial.p, r->serial.n);
 	entry.serial_n = (uint8_t)r->serial.n;
 	return sign_index_add(l->index, &entry, clock_now());
 }

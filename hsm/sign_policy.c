@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/crl_partition.h"
 #include "base/der.h"
 #include "hsm/sign_approve.h"
 #include "hsm/sign_facts.h"
@@ -303,10 +304,26 @@ check_aia(const struct sign_class *k, const struct sign_facts *f, struct err *e)
 	return 0;
 }
 
+/* Whether a URL is in the list, as the serial's partition fills it in. */
+static bool
+in_urls(const struct sign_strings *list, uint32_t partition, struct span url)
+{
+	size_t i;
+
+	for (i = 0; i < list->n; i++) {
+		if (crl_partition_url_is(list->s[i], partition, url))
+			return true;
+	}
+	return false;
+}
+
 static int
-check_dps(const struct sign_urls *u, const struct sign_facts *f, int which,
+check_dps(const struct sign_class *k, const struct sign_facts *f, int which,
     struct err *e)
 {
+	const struct sign_urls *u = which == 0 ? &k->crldp : &k->freshest;
+	const uint32_t partition =
+	    crl_partition_of(f->cert.serial, k->crl_partitions);
 	static const char *const rule[] = { "crl-distribution-points",
 		"freshest-crl" };
 	const struct tosign_dp *dp;
@@ -321,8 +338,8 @@ check_dps(const struct sign_urls *u, const struct sign_facts *f, int which,
 			    "%s: not a plain full name", rule[which]);
 		for (j = 0; j < dp->n_names; j++) {
 			if (dp->names[j].tag != TOSIGN_GN_URI ||
-			    !sign_policy_listed(
-				&u->ca_issuers, dp->names[j].value))
+			    !in_urls(
+				&u->ca_issuers, partition, dp->names[j].value))
 				return err_set(e, ERR_REFUSED,
 				    "%s: location is not in the list",
 				    rule[which]);
@@ -476,9 +493,8 @@ check_class(const struct check *ck, const struct sign_class *k, struct err *e)
 	const struct sign_facts *f = &ck->f;
 
 	if (check_usage(k, f, e) != 0 || check_ext_list(ck->a, k, f, e) != 0 ||
-	    check_aia(k, f, e) != 0 || check_dps(&k->crldp, f, 0, e) != 0 ||
-	    check_dps(&k->freshest, f, 1, e) != 0 ||
-	    check_names(ck->a, k, f, e) != 0)
+	    check_aia(k, f, e) != 0 || check_dps(k, f, 0, e) != 0 ||
+	    check_dps(k, f, 1, e) != 0 || check_names(ck->a, k, f, e) != 0)
 		return -1;
 	return check_validity(k, &f->cert, ck->asker->now, e);
 }

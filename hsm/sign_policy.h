@@ -104,6 +104,7 @@ struct sign_class {
 	const struct sign_extension *exts;
 	size_t n_exts;
 	struct sign_urls aia, crldp, freshest; /* crldp: URLs in ca_issuers */
+	uint32_t crl_partitions; /* what "{partition}" counts; 0: not there */
 	bool ca;
 	int64_t path_len; /* largest allowed */
 	const struct sign_attribute *subject;

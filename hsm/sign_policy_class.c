@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/b64.h"
 #include "base/conf.h"
+#include "base/crl_partition.h"
 #include "hsm/crlfloor.h"
 #include "hsm/sign_policy.h"
 #include "hsm/sign_policy_conf.h"
@@ -173,6 +174,35 @@ load_urls(const struct at *at, struct owner *o, const struct url_list *y,
 	return 0;
 }
 
+static bool
+any_marked(const struct sign_strings *urls)
+{
+	size_t i;
+
+	for (i = 0; i < urls->n; i++) {
+		if (crl_partition_marked(urls->s[i]))
+			return true;
+	}
+	return false;
+}
+
+static int
+load_partitions(const struct at *at, const struct yaml_class *y,
+    struct sign_class *k, struct err *e)
+{
+	bool marked = any_marked(&k->crldp.ca_issuers) ||
+		      any_marked(&k->freshest.ca_issuers);
+
+	k->crl_partitions = y->crl_partitions;
+	if (y->crl_partitions > CRL_PARTITIONS_MAX)
+		return sign_policy_wrong(at, "crl-partitions", e,
+		    "must be at most %d", CRL_PARTITIONS_MAX);
+	if (marked == (y->crl_partitions == 0))
+		return sign_policy_wrong(at, "crl-partitions", e,
+		    "goes with URLs that have " CRL_PARTITION_MARK);
+	return 0;
+}
+
 static int
 load_lists(const struct at *at, struct owner *o, const struct yaml_class *y,
     struct sign_class *k, struct err *e)
@@ -208,7 +238,9 @@ load_lists(const struct at *at, struct owner *o, const struct yaml_class *y,
 	if (load_urls(at, o, &aia, &k->aia, e) != 0 ||
 	    load_urls(at, o, &dp, &k->crldp, e) != 0)
 		return -1;
-	return load_urls(at, o, &fresh, &k->freshest, e);
+	if (load_urls(at, o, &fresh, &k->freshest, e) != 0)
+		return -1;
+	return load_partitions(at, y, k, e);
 }
 
 static int

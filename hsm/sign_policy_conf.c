@@ -114,6 +114,8 @@ static const cyaml_schema_field_t class_fields[] = {
 	STRS_OPT("aia", struct yaml_class, aia),
 	STRS_OPT("crl-distribution-points", struct yaml_class, crldp),
 	STRS_OPT("freshest-crl", struct yaml_class, freshest),
+	CYAML_FIELD_UINT("crl-partitions", CYAML_FLAG_OPTIONAL,
+	    struct yaml_class, crl_partitions),
 	CYAML_FIELD_BOOL("ca", CYAML_FLAG_OPTIONAL, struct yaml_class, ca),
 	CYAML_FIELD_UINT(
 	    "path-len", CYAML_FLAG_OPTIONAL, struct yaml_class, path_len),

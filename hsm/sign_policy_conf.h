@@ -53,7 +53,7 @@ struct yaml_class {
 	enum sign_kind kind;
 	char **eku, **key_usage, **extensions, **aia, **crldp, **freshest;
 	uint32_t eku_count, key_usage_count, extensions_count, aia_count;
-	uint32_t crldp_count, freshest_count;
+	uint32_t crldp_count, freshest_count, crl_partitions;
 	bool ca;
 	uint32_t path_len;
 	struct yaml_attribute *subject;

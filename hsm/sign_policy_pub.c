@@ -3,7 +3,8 @@
 
 #include <openssl/sha.h>
 
-#include "base/auto.h"
+#include "base/buf.h"
+#include "base/crl_partition.h"
 #include "hsm/crlcheck.h"
 #include "hsm/responder.h"
 #include "hsm/sign_facts.h"
@@ -80,16 +81,71 @@ sign_policy_responder(const struct sign_policy *p, const struct sign_key *key,
 	return check_claim(r, key, req, f, e);
 }
 
-static int
-check_urls(const struct sign_urls *allowed, const struct crlcheck_urls *urls,
-    const char *rule, struct err *e)
+/* Whether the point's names are all marked URLs of the list, for 'partition'.
+ */
+static bool
+is_point(const struct sign_strings *list, uint32_t partition,
+    const struct crlcheck_urls *point)
 {
-	size_t i;
+	size_t i, n = 0;
 
-	for (i = 0; i < urls->n; i++) {
-		if (!sign_policy_listed(&allowed->ca_issuers, urls->url[i]))
+	for (i = 0; i < list->n; i++) {
+		if (!crl_partition_marked(list->s[i]))
+			continue;
+		if (n == point->n ||
+		    !crl_partition_url_is(list->s[i], partition, point->url[n]))
+			return false;
+		n++;
+	}
+	return n == point->n;
+}
+
+/*
+ * A list is for one partition, or for all certificates and then without
+ * issuingDistributionPoint.  Nothing in between: every such value has a floor
+ * of its own, and one that is new would let a list forget everything.
+ */
+static int
+check_point(const struct sign_class *k, const struct crlcheck *c,
+    uint32_t *partition, struct err *e)
+{
+	const struct sign_strings *list = &k->crldp.ca_issuers;
+	size_t i, plain = 0;
+
+	*partition = 0;
+	for (i = 0; i < list->n; i++)
+		plain += !crl_partition_marked(list->s[i]);
+	if (!c->has_idp && (plain > 0 || list->n == 0))
+		return 0;
+	if (!c->has_idp)
+		return err_set(e, ERR_REFUSED,
+		    "crl-distribution-points: no URL of the list is for all "
+		    "certificates");
+	for (; *partition < k->crl_partitions; (*partition)++) {
+		if (is_point(list, *partition, &c->point))
+			return 0;
+	}
+	return err_set(e, ERR_REFUSED,
+	    "crl-distribution-points: the point is not that of a partition");
+}
+
+static int
+check_freshest(const struct sign_class *k, const struct crlcheck *c,
+    uint32_t partition, struct err *e)
+{
+	const struct sign_strings *list = &k->freshest.ca_issuers;
+	size_t i, j;
+
+	for (i = 0; i < c->freshest.n; i++) {
+		for (j = 0; j < list->n; j++) {
+			if (crl_partition_marked(list->s[j]) == c->has_idp &&
+			    crl_partition_url_is(
+				list->s[j], partition, c->freshest.url[i]))
+				break;
+		}
+		if (j == list->n)
 			return err_set(e, ERR_REFUSED,
-			    "%s: location is not in the list", rule);
+			    "freshest-crl: location is not in the list");
 	}
 	return 0;
 }
@@ -97,9 +153,10 @@ check_urls(const struct sign_urls *allowed, const struct crlcheck_urls *urls,
 static int
 check_class(const struct sign_class *k, const struct crlcheck *c, struct err *e)
 {
-	if (check_urls(&k->crldp, &c->point, "crl-distribution-points", e) !=
-		0 ||
-	    check_urls(&k->freshest, &c->freshest, "freshest-crl", e) != 0)
+	uint32_t partition;
+
+	if (check_point(k, c, &partition, e) != 0 ||
+	    check_freshest(k, c, partition, e) != 0)
 		return -1;
 	if (c->next_update <= c->this_update ||
 	    c->next_update - c->this_update > k->max_validity_s)

@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -24,6 +24,9 @@
 #define CONNECTIONS_MAX 256
 #define CONNECTIONS_KEPT 32 /* of these, for others than the front ends */
 
+/* Callers served between two looks at the log. */
+#define READY_MAX 64
+
 /* A token that takes longer has hung: SIGALRM ends the process. */
 #define DEADLINE_S 20
 #define START_DEADLINE_S 60
@@ -35,9 +38,11 @@
 #define WAIT_FIRST_US ((int64_t)100 * 1000)
 #define WAIT_MAX_US ((int64_t)1000 * 1000)
 
+/* A caller, or a socket that listens for callers of a role. */
 struct connection {
-	int fd;
+	int fd; /* -1: nobody */
 	enum sign_role role;
+	bool listens;
 };
 
 struct slot {
@@ -46,6 +51,8 @@ struct slot {
 	struct slot_keys *keys;
 	struct arena *arena;
 	struct buf in, out;
+	int epoll;
+	struct connection doors[SIGN_ROLE__COUNT];
 	struct connection conns[CONNECTIONS_MAX];
 	size_t n_conns;
 	uint64_t signatures;
@@ -278,8 +285,46 @@ places(enum sign_role role)
 					: CONNECTIONS_MAX;
 }
 
+static bool
+watch(struct slot *s, struct connection *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
+
+	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, c->fd, &ev) == 0;
+}
+
+/* A place for a connection; there is one while n_conns says so. */
+static struct connection *
+free_place(struct slot *s)
+{
+	struct connection *c = s->conns;
+
+	while (c->fd >= 0)
+		c++;
+	return c;
+}
+
 static void
-welcome(struct slot *s, enum sign_role role)
+drop(struct slot *s, struct connection *c)
+{
+	(void)close(c->fd);
+	c->fd = -1;
+	s->n_conns--;
+}
+
+static void
+take_in(struct slot *s, int fd, enum sign_role role)
+{
+	struct connection *c = free_place(s);
+
+	*c = (struct connection){ .fd = fd, .role = role };
+	s->n_conns++;
+	if (!watch(s, c))
+		drop(s, c);
+}
+
+static void
+welcome(struct slot *s, const struct connection *door)
 {
 	char who[32];
 	struct err e;
@@ -287,60 +332,37 @@ welcome(struct slot *s, enum sign_role role)
 	pid_t pid;
 	int fd;
 
-	if (ipc_accept(s->conf->listen_fds[role], &fd, &e) != 0)
+	if (ipc_accept(door->fd, &fd, &e) != 0)
 		return;
 	if (ipc_peer(fd, &uid, &pid, &e) != 0 ||
-	    !may_call(s->conf->policy, role, uid)) {
+	    !may_call(s->conf->policy, door->role, uid)) {
 		(void)snprintf(who, sizeof(who), "%u", (unsigned)uid);
 		log_event(LOG_WARN, "caller turned away", "role",
-		    sign_role_name(role), "uid", who, NULL);
+		    sign_role_name(door->role), "uid", who, NULL);
 		(void)close(fd);
 		return;
 	}
-	if (s->n_conns >= places(role)) {
+	if (s->n_conns >= places(door->role))
 		(void)close(fd);
-		return;
-	}
-	s->conns[s->n_conns++] = (struct connection){ .fd = fd, .role = role };
+	else
+		take_in(s, fd, door->role);
 }
 
-static void
-drop(struct slot *s, size_t i)
-{
-	(void)close(s->conns[i].fd);
-	s->conns[i] = s->conns[--s->n_conns];
-}
-
-static size_t
-fill_polls(const struct slot *s, struct pollfd *p)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < SIGN_ROLE__COUNT; i++)
-		p[n++] = (struct pollfd){ .fd = s->conf->listen_fds[i],
-			.events = POLLIN };
-	for (i = 0; i < s->n_conns; i++)
-		p[n++] =
-		    (struct pollfd){ .fd = s->conns[i].fd, .events = POLLIN };
-	return n;
-}
-
-/* The time until the log or 'until_us' wants attention; NULL: for ever. */
-static struct timespec *
-patience(const struct slot *s, int64_t until_us, struct timespec *t)
+/* The milliseconds until the log or 'until_us' wants attention; -1: for ever.
+ */
+static int
+patience(const struct slot *s, int64_t until_us)
 {
 	int64_t due = s->log == NULL ? -1 : sign_log_due_us(s->log), left;
 
 	if (due < 0 || (until_us >= 0 && until_us < due))
 		due = until_us;
 	if (due < 0)
-		return NULL;
-	left = due - clock_mono_us();
+		return -1;
+	left = (due - clock_mono_us() + 999) / 1000;
 	if (left < 0)
-		left = 0;
-	t->tv_sec = left / 1000000;
-	t->tv_nsec = left % 1000000 * 1000;
-	return t;
+		return 0;
+	return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
 static void
@@ -354,41 +376,32 @@ tick(struct slot *s)
 	}
 }
 
-/* Serves those of the first 'n' descriptors that are ready. */
+/* One that calls or, on a listening socket, somebody new. */
 static void
-serve_ready(struct slot *s, const struct pollfd *p, size_t n)
+serve_one(struct slot *s, struct connection *c)
 {
-	size_t i;
-
-	/* from the end: drop moves the last one forward */
-	for (i = n; i-- > SIGN_ROLE__COUNT;) {
-		if (p[i].revents != 0 &&
-		    serve(s, &s->conns[i - SIGN_ROLE__COUNT]) != 0)
-			drop(s, i - SIGN_ROLE__COUNT);
-	}
-	for (i = 0; i < SIGN_ROLE__COUNT; i++) {
-		if (p[i].revents != 0)
-			welcome(s, (enum sign_role)i);
-	}
+	if (c->listens)
+		welcome(s, c);
+	else if (serve(s, c) != 0)
+		drop(s, c);
 }
 
 /* Serves until SIGTERM, a lost session or 'until_us'. */
 static void
 loop(struct slot *s, int64_t until_us)
 {
-	struct pollfd p[SIGN_ROLE__COUNT + CONNECTIONS_MAX];
-	struct timespec t, *wait;
+	struct epoll_event ready[READY_MAX];
 	sigset_t none;
-	size_t n;
+	int n, i;
 
 	(void)sigemptyset(&none);
 	while (ending == 0 && !s->lost &&
 	       (until_us < 0 || clock_mono_us() < until_us)) {
-		n = fill_polls(s, p);
-		wait = patience(s, until_us, &t);
 		/* SIGTERM is blocked but for here: none gets lost */
-		if (ppoll(p, n, wait, &none) > 0)
-			serve_ready(s, p, n);
+		n = epoll_pwait(
+		    s->epoll, ready, READY_MAX, patience(s, until_us), &none);
+		for (i = 0; i < n; i++)
+			serve_one(s, ready[i].data.ptr);
 		tick(s);
 	}
 }
@@ -411,13 +424,36 @@ wait_with_fault(struct slot *s, const struct err *why)
 static void
 finish(struct slot *s)
 {
-	while (s->n_conns > 0)
-		drop(s, s->n_conns - 1);
+	size_t i;
+
+	for (i = 0; i < CONNECTIONS_MAX; i++) {
+		if (s->conns[i].fd >= 0)
+			drop(s, &s->conns[i]);
+	}
+	(void)close(s->epoll);
 	sign_log_close(s->log);
 	slot_keys_free(s->keys);
 	buf_clear(&s->in);
 	buf_clear(&s->out);
 	arena_free(s->arena);
+}
+
+static bool
+open_doors(struct slot *s)
+{
+	size_t i;
+
+	for (i = 0; i < CONNECTIONS_MAX; i++)
+		s->conns[i].fd = -1;
+	s->epoll = epoll_create1(EPOLL_CLOEXEC);
+	for (i = 0; i < SIGN_ROLE__COUNT; i++) {
+		s->doors[i] = (struct connection){ .fd = s->conf->listen_fds[i],
+			.role = (enum sign_role)i,
+			.listens = true };
+		if (!watch(s, &s->doors[i]))
+			return false;
+	}
+	return true;
 }
 
 int
@@ -432,11 +468,13 @@ slot_run(const struct slot_conf *conf)
 
 	if (s == NULL)
 		return SLOT_EXIT_NOT_READY;
+	s->conf = conf;
+	if (!open_doors(s))
+		return SLOT_EXIT_NOT_READY;
 	/* ctrl-C and SIGHUP are for the parent */
 	(void)sigaction(SIGINT, &ignore, NULL);
 	(void)sigaction(SIGHUP, &ignore, NULL);
 	(void)sigaction(SIGTERM, &term, NULL);
-	s->conf = conf;
 	s->arena = arena_new();
 	buf_init(&s->in, IPC_MESSAGE_MAX);
 	buf_init(&s->out, IPC_MESSAGE_MAX);

@@ -69,6 +69,10 @@ struct tosign_spki {
 int tosign_spki_parse(
     struct span der, struct tosign_spki *out, struct err *e) MUST_USE;
 
+/* As tosign_cert_read: for what tosign_spki_parse has accepted before. */
+int tosign_spki_read(
+    struct span der, struct tosign_spki *out, struct err *e) MUST_USE;
+
 /* One attribute of a distinguished name. */
 struct tosign_attr {
 	size_t rdn;        /* index of its RDN */
@@ -80,6 +84,10 @@ struct tosign_attr {
 /* The attributes of a Name in order. */
 int tosign_name_parse(struct arena *a, struct span der,
     struct tosign_attr **out, size_t *n, struct err *e) MUST_USE;
+
+/* As tosign_cert_read: for what tosign_name_parse has accepted before. */
+int tosign_name_read(struct arena *a, struct span der, struct tosign_attr **out,
+    size_t *n, struct err *e) MUST_USE;
 
 /* GeneralName, RFC 5280 4.2.1.6; 'tag' is its context tag number. */
 enum tosign_gn {
@@ -101,6 +109,10 @@ struct tosign_general_name {
 
 /* Decodes GeneralNames (SEQUENCE SIZE (1..MAX)); x400 and edi: MALFORMED. */
 int tosign_general_names_parse(struct arena *a, struct span der,
+    struct tosign_general_name **out, size_t *n, struct err *e) MUST_USE;
+
+/* As tosign_cert_read: for what tosign_general_names_parse has accepted. */
+int tosign_general_names_read(struct arena *a, struct span der,
     struct tosign_general_name **out, size_t *n, struct err *e) MUST_USE;
 
 /* ExtKeyUsageSyntax: the OIDs' contents octets in order. */

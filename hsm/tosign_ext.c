@@ -123,13 +123,12 @@ ASN1_ITEM_TEMPLATE(CRLDP_TMPL) =
 static_ASN1_ITEM_TEMPLATE_END(CRLDP_TMPL)
     /* clang-format on */
 
-    int tosign_spki_parse(
+    int tosign_spki_read(
 	struct span der, struct tosign_spki *out, struct err *e)
 {
 	struct tlv outer, alg, oid, t;
 
-	if (!tosign_judge(ASN1_ITEM_rptr(SPKI_TMPL), der) ||
-	    !tlv_take(&der, &outer) || !tlv_take(&outer.contents, &alg) ||
+	if (!tlv_take(&der, &outer) || !tlv_take(&outer.contents, &alg) ||
 	    !tlv_take(&alg.contents, &oid) || !tlv_take(&outer.contents, &t) ||
 	    t.contents.n < 2 || t.contents.p[0] != 0)
 		return err_set(
@@ -138,6 +137,15 @@ static_ASN1_ITEM_TEMPLATE_END(CRLDP_TMPL)
 	out->params = alg.contents;
 	out->key = span_of(t.contents.p + 1, t.contents.n - 1);
 	return 0;
+}
+
+int
+tosign_spki_parse(struct span der, struct tosign_spki *out, struct err *e)
+{
+	if (!tosign_judge(ASN1_ITEM_rptr(SPKI_TMPL), der))
+		return err_set(
+		    e, ERR_MALFORMED, "not a SubjectPublicKeyInfo in DER");
+	return tosign_spki_read(der, out, e);
 }
 
 /* Counts the attributes of all RDNs. */
@@ -158,14 +166,13 @@ count_attrs(struct span rdns, size_t *n)
 }
 
 int
-tosign_name_parse(struct arena *a, struct span der, struct tosign_attr **out,
+tosign_name_read(struct arena *a, struct span der, struct tosign_attr **out,
     size_t *n, struct err *e)
 {
 	struct tlv name, rdn, attr, t;
 	size_t rdns = 0, i = 0;
 
-	if (!tosign_judge(ASN1_ITEM_rptr(NAME_TMPL), der) ||
-	    !tlv_take(&der, &name) || !count_attrs(name.contents, n))
+	if (!tlv_take(&der, &name) || !count_attrs(name.contents, n))
 		return err_set(
 		    e, ERR_MALFORMED, "not a distinguished name in DER");
 	*out = arena_array(a, *n, sizeof(**out));
@@ -183,6 +190,16 @@ tosign_name_parse(struct arena *a, struct span der, struct tosign_attr **out,
 		}
 	}
 	return 0;
+}
+
+int
+tosign_name_parse(struct arena *a, struct span der, struct tosign_attr **out,
+    size_t *n, struct err *e)
+{
+	if (!tosign_judge(ASN1_ITEM_rptr(NAME_TMPL), der))
+		return err_set(
+		    e, ERR_MALFORMED, "not a distinguished name in DER");
+	return tosign_name_read(a, der, out, n, e);
 }
 
 /* The parts of one GeneralName that the template has accepted. */
@@ -226,14 +243,23 @@ take_general_names(struct arena *a, struct span s,
 }
 
 int
-tosign_general_names_parse(struct arena *a, struct span der,
+tosign_general_names_read(struct arena *a, struct span der,
     struct tosign_general_name **out, size_t *n, struct err *e)
 {
 	struct tlv t;
 
-	if (!tosign_judge(ASN1_ITEM_rptr(GNS_TMPL), der) || !tlv_take(&der, &t))
+	if (!tlv_take(&der, &t))
 		return err_set(e, ERR_MALFORMED, "not GeneralNames in DER");
 	return take_general_names(a, t.contents, out, n, e);
+}
+
+int
+tosign_general_names_parse(struct arena *a, struct span der,
+    struct tosign_general_name **out, size_t *n, struct err *e)
+{
+	if (!tosign_judge(ASN1_ITEM_rptr(GNS_TMPL), der))
+		return err_set(e, ERR_MALFORMED, "not GeneralNames in DER");
+	return tosign_general_names_read(a, der, out, n, e);
 }
 
 int

@@ -19,6 +19,7 @@
 #include "base/notify.h"
 #include "base/sandbox.h"
 #include "base/settings.h"
+#include "ocsp/crls.h"
 #include "ocsp/feed.h"
 #include "ocsp/responder.h"
 #include "ocsp/service.h"
@@ -41,6 +42,7 @@ struct ocspd {
 	struct responder *responder;
 	struct statics *statics;
 	struct service *service;
+	struct crls *crls;
 	struct http_server *http;
 	bool require_sandbox;
 };
@@ -108,6 +110,8 @@ prepare(struct ocspd *d, struct err *e)
 		s, "chancery_ocsp", d->read_db, sizeof(d->read_db), e) == -1 ||
 	    setup_authorities(d->arena, s, &d->world.authorities,
 		&d->world.n_authorities, e) == -1)
+		return -1;
+	if (crls_new(s, d->read_db, &d->crls, e) == -1)
 		return -1;
 	d->statics = statics_new(s->ocsp.files);
 	if (setup_certificates(d->statics, s, e) == -1)
@@ -214,6 +218,7 @@ keep_house(void *arg)
 
 	while (!atomic_load(&stopping)) {
 		responder_step(d->responder);
+		crls_step(d->crls);
 		if (clock_mono_us() >= next) {
 			save(d);
 			next = clock_mono_us() + interval;
@@ -279,6 +284,7 @@ clear(struct ocspd *d)
 	http_server_free(d->http);
 	service_free(d->service);
 	statics_free(d->statics);
+	crls_free(d->crls);
 	feed_free(d->feed);
 	responder_free(d->responder);
 	epoch_free(d->world.epoch);

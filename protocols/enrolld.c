@@ -1,16 +1,14 @@
 #include "protocols/enrolld.h"
 
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
 
 #include "base/clock.h"
+#include "base/daemon.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -24,36 +22,6 @@
 #define TICK_S 5
 /* A renewal that could not be kept is not issued anew at every tick. */
 #define RENEW_AGAIN_S 60
-
-static volatile sig_atomic_t stopping, reloading;
-
-static void
-on_signal(int sig)
-{
-	if (sig == SIGHUP)
-		reloading = 1;
-	else
-		stopping = 1;
-}
-
-static void
-catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	(void)sigaction(SIGTERM, &sa, NULL);
-	(void)sigaction(SIGINT, &sa, NULL);
-	(void)sigaction(SIGHUP, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	(void)sigaction(SIGPIPE, &sa, NULL);
-}
-
-static int
-fail(const char *what, const struct err *e)
-{
-	log_event(LOG_ERROR, what, "msg", e->text, NULL);
-	return -1;
-}
 
 static int
 read_secret(struct enrolld *d, struct err *e)
@@ -112,7 +80,7 @@ enter_sandbox(const struct enrolld *d, bool require)
 
 	readable(a, s, &conf);
 	if (sandbox_enter(&conf, &partial, &e) == -1)
-		return fail("sandbox", &e);
+		return daemon_fail("sandbox", &e);
 	if (!partial)
 		return 0;
 	log_event(require ? LOG_ERROR : LOG_WARN, "sandbox", "msg",
@@ -153,12 +121,12 @@ start(struct enrolld *d, struct ctx *ctx)
 	char last[ERR_TEXT_MAX] = "";
 	struct err e;
 
-	while (!stopping) {
+	while (!daemon_stopping()) {
 		if (engine_start(d->engine, &e) == 0 &&
 		    certify(d, ctx, &e) == 0)
 			return 0;
 		if (e.kind != ERR_UNAVAILABLE && e.kind != ERR_NOT_FOUND)
-			return fail("start", &e);
+			return daemon_fail("start", &e);
 		if (strcmp(last, e.text) != 0)
 			log_event(LOG_WARN, "waiting", "msg", e.text, NULL);
 		(void)snprintf(last, sizeof(last), "%s", e.text);
@@ -197,7 +165,7 @@ open_http(struct enrolld *d, struct ctx *ctx)
 	rc = http_server_new(&conf, &d->http, &e);
 	free(l);
 	if (rc == -1 || certify(d, ctx, &e) == -1)
-		return fail("listen", &e);
+		return daemon_fail("listen", &e);
 	return 0;
 }
 
@@ -229,17 +197,15 @@ tick(struct enrolld *d, struct ctx *ctx)
 }
 
 static void
-run(struct enrolld *d, struct ctx *ctx)
+loop(struct enrolld *d, struct ctx *ctx)
 {
 	int64_t next = 0;
 
 	log_event(LOG_INFO, "ready", "url", d->settings->public_url, NULL);
 	notify_ready();
-	while (!stopping) {
-		if (reloading) {
-			reloading = 0;
+	while (!daemon_stopping()) {
+		if (daemon_reload_asked())
 			reload(d);
-		}
 		if (clock_mono_us() >= next) {
 			tick(d, ctx);
 			next = clock_mono_us() + TICK_S * 1000000;
@@ -249,7 +215,7 @@ run(struct enrolld *d, struct ctx *ctx)
 }
 
 static int
-serve(struct enrolld *d, bool require_sandbox)
+run(struct enrolld *d, bool require_sandbox)
 {
 	char node[64];
 	struct ctx *ctx;
@@ -259,65 +225,34 @@ serve(struct enrolld *d, bool require_sandbox)
 	(void)snprintf(node, sizeof(node), "enrolld-%d", (int)getpid());
 	d->acme.settings = d->settings;
 	if (read_secret(d, &e) == -1)
-		return fail("cluster secret", &e);
+		return daemon_fail("cluster secret", &e);
 	if (enter_sandbox(d, require_sandbox) == -1)
 		return -1;
 	if (engine_new(d->settings, "enroll", node, &d->engine, &e) == -1)
-		return fail("configuration", &e);
+		return daemon_fail("configuration", &e);
 	ctx = engine_ctx_new(d->engine);
 	if (start(d, ctx) == 0 && open_http(d, ctx) == 0) {
-		run(d, ctx);
+		loop(d, ctx);
 		rc = 0;
 	}
 	http_server_free(d->http);
 	engine_ctx_free(ctx);
 	engine_free(d->engine);
-	return stopping ? 0 : rc;
+	return daemon_stopping() ? 0 : rc;
 }
 
-static void
-usage(void)
+static int
+serve(const struct settings_file *file, bool require_sandbox)
 {
-	(void)fprintf(stderr,
-	    "usage: chancery-enrolld [-d] [--require-sandbox] -c chancery.yaml\n");
-	exit(2);
+	struct enrolld d = { .settings = settings_get(file) };
+
+	return run(&d, require_sandbox);
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "require-sandbox", no_argument, NULL, 'S' },
-		{ NULL, 0, NULL, 0 },
-	};
-	enum log_level level = LOG_INFO;
-	struct enrolld d = { .http = NULL };
-	const char *file = NULL;
-	bool require = false;
-	struct err e;
-	int c, rc;
+	static const struct daemon enrolld = { "enrolld", serve };
 
-	while ((c = getopt_long(argc, argv, "c:d", options, NULL)) != -1) {
-		if (c == 'c')
-			file = optarg;
-		else if (c == 'd')
-			level = LOG_DEBUG;
-		else if (c == 'S')
-			require = true;
-		else
-			usage();
-	}
-	if (file == NULL || optind != argc)
-		usage();
-	log_init("enrolld", level);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	catch_signals();
-	if (settings_load(file, &d.file, &e) == -1) {
-		(void)fail("configuration", &e);
-		return 1;
-	}
-	d.settings = settings_get(d.file);
-	rc = serve(&d, require);
-	settings_free(d.file);
-	return rc == -1 ? 1 : 0;
+	return daemon_main(&enrolld, argc, argv);
 }

@@ -10,7 +10,6 @@
 #include "protocols/acme/acme.h"
 
 struct enrolld {
-	struct settings_file *file;
 	const struct settings *settings;
 	struct engine *engine;
 	struct acme_conf acme;

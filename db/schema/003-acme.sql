@@ -53,15 +53,11 @@ CREATE TABLE acme_order (
 	not_after timestamptz,
 	profile text NOT NULL,
 	identifiers text[] NOT NULL,
-	authz text[] NOT NULL,
-	claimed_at timestamptz,
-	csr bytea,
-	error text
+	authz text[] NOT NULL
 );
 CREATE INDEX acme_order_account ON acme_order (account, created_at);
 GRANT SELECT, INSERT (id, account, expires_at, not_before, not_after,
-    profile, identifiers, authz), UPDATE (claimed_at, csr, error)
-    ON acme_order TO chancery_enroll;
+    profile, identifiers, authz) ON acme_order TO chancery_enroll;
 
 -- Results of proofs of control: only chancery_vald writes them, and nobody
 -- changes them.

@@ -52,7 +52,5 @@ CREATE TRIGGER blocked_key_insert_only
 GRANT INSERT (spki_sha256, why), SELECT ON blocked_key
     TO chancery_enroll, chancery_oper, chancery_pub;
 
--- The certificates of a key, and those of a day.
+-- The certificates of a key.
 CREATE INDEX cert_spki ON cert USING hash (spki_sha256);
-CREATE INDEX cert_issued ON cert USING brin (issued_at)
-    WITH (pages_per_range = 32, autosummarize = on);

@@ -1,5 +1,6 @@
 #include "protocols/acme/acme.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "protocols/acme/acme_int.h"
 
 enum access {
@@ -248,6 +250,25 @@ serve(struct acme_req *r)
 	    "method %.16s is not allowed here", r->http->method);
 }
 
+static struct metric *problem_counts[PROBLEM__COUNT];
+static pthread_once_t meters_once = PTHREAD_ONCE_INIT;
+
+static void
+make_meters(void)
+{
+	const char *urn;
+	char label[96];
+	int i;
+
+	for (i = 0; i < PROBLEM__COUNT; i++) {
+		urn = problem_urn((enum problem_type)i);
+		(void)snprintf(
+		    label, sizeof(label), "type=\"%s\"", strrchr(urn, ':') + 1);
+		problem_counts[i] = metrics_counter(
+		    "chancery_acme_problems_total", "ACME errors sent.", label);
+	}
+}
+
 static void
 reply_problem(struct acme_req *r)
 {
@@ -258,6 +279,7 @@ reply_problem(struct acme_req *r)
 	r->reply->body = problem_encode(r->a, &r->problem);
 	if (status == 503 || status == 429)
 		http_header_add(r->reply, "Retry-After", "5");
+	metric_add(problem_counts[r->problem.type], 1);
 	log_event(LOG_INFO, "acme problem", "type",
 	    problem_urn(r->problem.type), "detail", r->problem.detail, "path",
 	    r->http->path, "peer", r->http->peer, NULL);
@@ -288,6 +310,7 @@ acme_handle(struct acme_worker *w, const struct http_request *req,
 		.w = w, .http = req, .reply = reply, .a = req->arena
 	};
 
+	(void)pthread_once(&meters_once, make_meters);
 	if (serve(&r) == -1)
 		reply_problem(&r);
 	common_headers(&r);

@@ -4,11 +4,11 @@
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/sha.h>
 
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/der.h"
+#include "base/sha256.h"
 #include "ca/oid.h"
 #include "ca/pubkey.h"
 #include "protocols/acme/jsonio.h"
@@ -187,9 +187,9 @@ parse_okp(struct arena *a, const json_t *v, struct buf *b, struct jwk *out,
 static void
 set_thumbprint(struct arena *a, struct jwk *k)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
+	uint8_t digest[SHA256_SIZE];
 
-	(void)SHA256((const uint8_t *)k->json, strlen(k->json), digest);
+	sha256(span_str(k->json), digest);
 	k->thumbprint = b64url_encode(a, span_of(digest, sizeof(digest)));
 }
 

@@ -34,7 +34,7 @@ identifier_json(struct acme_req *r, const struct store_identifier *id)
 static json_t *
 order_json(struct acme_req *r, const struct store_order *o)
 {
-	json_t *idents = json_array(), *authz = json_array(), *v, *error;
+	json_t *idents = json_array(), *authz = json_array(), *v;
 	size_t i;
 
 	for (i = 0; i < o->n_identifiers; i++)
@@ -56,9 +56,6 @@ order_json(struct acme_req *r, const struct store_order *o)
 	if (o->status == STORE_ORDER_VALID)
 		(void)json_object_set_new(
 		    v, "certificate", json_string(acme_url(r, "cert", o->id)));
-	error = o->error == NULL ? NULL : json_loads(o->error, 0, NULL);
-	if (error != NULL)
-		(void)json_object_set_new(v, "error", error);
 	return v;
 }
 

@@ -42,7 +42,8 @@ static struct fixture fx;
 static struct sign_client *client;
 static EVP_PKEY *host_key;
 static uint8_t number[2] = { 1, 0 };
-static const char *const url[] = { CRL_SAMPLE_URL, "http://evil.test/" };
+static const char *const url[] = { CRL_SAMPLE_URL, "http://evil.test/",
+	"http://crl.test/1.crl", "http://crl.test/2.crl" };
 
 static const char classes[] =
     "- name: lists\n"
@@ -50,7 +51,9 @@ static const char classes[] =
     "  caller: pub\n"
     "  kind: crl\n"
     "  max-validity: 8d\n"
-    "  crl-distribution-points: [\"" CRL_SAMPLE_URL "\"]\n"
+    "  crl-distribution-points: [\"" CRL_SAMPLE_URL "\",\n"
+    "    \"http://crl.test/{partition}.crl\"]\n"
+    "  crl-partitions: 2\n"
     "  freshest-crl: [\"" CRL_SAMPLE_URL "\"]\n"
     "- name: ocsp\n"
     "  key: ca\n"
@@ -228,11 +231,36 @@ test_wrong(void **state)
 	h.next_update = h.this_update;
 	crl_refused(&h, 5000, "max-validity");
 	h = head_of();
-	h.point_urls = (struct profile_strings){ url, 2 };
-	crl_refused(&h, 5000, "crl-distribution-points");
-	h = head_of();
 	h.freshest_urls = (struct profile_strings){ url + 1, 1 };
 	crl_refused(&h, 5000, "freshest-crl");
+}
+
+/*
+ * A value of the issuingDistributionPoint that has no floor yet would let a
+ * list forget everything: only those of the partitions are signed.
+ */
+static void
+test_point(void **state)
+{
+	static const struct {
+		size_t at, n;
+	} bad[] = { { 0, 1 }, { 1, 1 }, { 0, 2 }, { 3, 1 }, { 2, 2 } };
+	struct crl_head h;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		h = head_of();
+		h.point_urls =
+		    (struct profile_strings){ url + bad[i].at, bad[i].n };
+		crl_refused(&h, 0, "crl-distribution-points");
+	}
+	h = head_of();
+	h.point_urls = (struct profile_strings){ url + 2, 1 };
+	crl_signed(&h, 5000);
+	h = head_of();
+	h.point_urls = (struct profile_strings){ url + 2, 1 };
+	crl_refused(&h, 0, "crl-loss-allowance");
 }
 
 /* A delta starts from a list that was signed, and removes little. */
@@ -253,9 +281,7 @@ test_delta(void **state)
 	(void)state;
 	h.base = h.number;
 	crl_refused(&h, 1, "deltaCRLIndicator");
-	/* another point has floors of its own */
-	h.point_urls = (struct profile_strings){ url, 1 };
-	h.base = span_of("\1", 1);
+	h.point_urls = (struct profile_strings){ url + 2, 1 };
 	crl_refused(&h, 1, "deltaCRLIndicator");
 	for (n = 101; n <= 251; n += 150) {
 		h = head_of();
@@ -477,8 +503,8 @@ test_logged(void **state)
 	if (sign_log_verify(
 		arena_printf(fx.a, "%s/sign-18.log", fx.state), &sum, &e) != 0)
 		fail_msg("%s", e.text);
-	/* 8 lists, 2 responder certificates */
-	assert_int_equal(sum.signatures, 10);
+	/* 9 lists, 2 responder certificates */
+	assert_int_equal(sum.signatures, 11);
 	assert_true(sum.refusals >= SIGN_LOG_REFUSALS);
 }
 
@@ -521,6 +547,7 @@ main(void)
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_loss),
 		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_point),
 		cmocka_unit_test(test_delta),
 		cmocka_unit_test(test_not_sealed),
 		cmocka_unit_test(test_other_roles),

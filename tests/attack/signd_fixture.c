@@ -237,7 +237,8 @@ put_exts(struct fixture *f, struct buf *b, const struct fixture_tbs *t)
 	else
 		put_ext(b, "2.5.29.35", false, t->aki.n > 0 ? t->aki : f->aki);
 	if (t->extra_oid != NULL)
-		put_ext(b, t->extra_oid, false, span_of("\x05\x00", 2));
+		put_ext(b, t->extra_oid, false,
+		    t->extra.n > 0 ? t->extra : span_of("\x05\x00", 2));
 	der_end(b, list);
 	der_end(b, outer);
 }
@@ -359,9 +360,9 @@ fixture_ca(struct fixture *f, const char *classes)
 }
 
 static int
-count_in_log(struct fixture *f, const char *text)
+count_in(struct fixture *f, const char *name, const char *text)
 {
-	const char *path = arena_printf(f->a, "%s/signd.log", f->dir), *p;
+	const char *path = arena_printf(f->a, "%s/%s", f->dir, name), *p;
 	AUTO_FD int fd = open(path, O_RDONLY);
 	char *log = arena_alloc(f->a, 1 << 20);
 	int n = 0;
@@ -374,15 +375,23 @@ count_in_log(struct fixture *f, const char *text)
 }
 
 void
-fixture_wait_log(struct fixture *f, const char *text, int times)
+fixture_wait_file(
+    struct fixture *f, const char *name, const char *text, int times)
 {
 	int64_t until = clock_mono_us() + WAIT_US;
 
-	while (count_in_log(f, text) < times) {
+	while (count_in(f, name, text) < times) {
 		if (clock_mono_us() > until)
-			fail_msg("log has no \"%s\" %d times", text, times);
+			fail_msg(
+			    "%s has no \"%s\" %d times", name, text, times);
 		usleep(20000);
 	}
+}
+
+void
+fixture_wait_log(struct fixture *f, const char *text, int times)
+{
+	fixture_wait_file(f, "signd.log", text, times);
 }
 
 void

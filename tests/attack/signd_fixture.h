@@ -39,6 +39,10 @@ void fixture_start(struct fixture *f, int times);
 /* Waits until the log holds 'text' 'times' times; fails after 20 s. */
 void fixture_wait_log(struct fixture *f, const char *text, int times);
 
+/* The same for the file 'name' of the scratch directory. */
+void fixture_wait_file(
+    struct fixture *f, const char *name, const char *text, int times);
+
 /* Ends signd with SIGTERM; its exit status must be 0. */
 void fixture_stop(struct fixture *f);
 
@@ -61,7 +65,8 @@ struct fixture_tbs {
 	const char *dns;       /* "a.good.test"; "" leaves the SAN out */
 	const char *cn;        /* NULL: empty subject */
 	const char *eku;       /* dotted; NULL: serverAuth */
-	const char *extra_oid; /* one more extension with the value NULL */
+	const char *extra_oid; /* one more extension */
+	struct span extra;     /* its value; empty: an ASN.1 NULL */
 	int64_t not_before;    /* relative to now */
 	int64_t validity_s;    /* 0: a day */
 	bool ca, self;         /* self: for the CA itself */

@@ -237,7 +237,6 @@ test_order_invalid(void **state)
 {
 	AUTO(arena_auto) a = arena_new();
 	struct store_authz z;
-	struct store_order o;
 	struct made m;
 	struct err e;
 
@@ -271,25 +270,6 @@ test_order_invalid(void **state)
 	assert_int_equal(store_authz_deactivate(w, "none", &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(order_status("o-5"), STORE_ORDER_INVALID);
-
-	make(&m, "6", "six.test"); /* claims and failure */
-	order_new(&m);
-	assert_int_equal(store_order_claim(w, "none", span_str("csr"), &e), -1);
-	assert_int_equal(e.kind, ERR_NOT_FOUND);
-	assert_int_equal(store_order_claim(w, "o-6", span_str("csr"), &e), 0);
-	assert_int_equal(order_status("o-6"), STORE_ORDER_PROCESSING);
-	assert_int_equal(store_order_claim(w, "o-6", span_str("x"), &e), -1);
-	assert_int_equal(e.kind, ERR_CONFLICT);
-	assert_int_equal(store_order_release(w, "o-6", &e), 0);
-	assert_int_equal(order_status("o-6"), STORE_ORDER_PENDING);
-	assert_int_equal(store_order_release(w, "none", &e), -1);
-	assert_int_equal(e.kind, ERR_NOT_FOUND);
-	assert_int_equal(store_order_fail(w, "o-6", "{\"type\":\"x\"}", &e), 0);
-	assert_int_equal(store_order_get(db, a, "o-6", &o, &e), 0);
-	assert_int_equal(o.status, STORE_ORDER_INVALID);
-	assert_string_equal(o.error, "{\"type\":\"x\"}");
-	assert_int_equal(store_order_claim(w, "o-6", span_str("x"), &e), -1);
-	assert_int_equal(e.kind, ERR_CONFLICT);
 }
 
 static void

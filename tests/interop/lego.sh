@@ -31,5 +31,19 @@ try_not "a name that lego cannot prove is not issued" lego \
 	--http.port "127.0.0.1:$(free_port)" -d unproven.test run
 try "nothing was issued for it" test \
 	"$(chancery --json list --name unproven.test | wc -l)" -eq 0
+# metric NAME LABEL: the value that enrolld shows.
+metric()
+{
+	curl -s "http://127.0.0.1:$http_port/metrics" |
+		awk -v name="$1{$2}" '$1 == name { print $2 }'
+}
+try "/metrics counts the certificates" test \
+	"$(metric chancery_enroll_total 'outcome="issued"')" -ge 5
+try "/metrics times the stages" test "$(metric \
+	chancery_enroll_stage_seconds_count 'stage="commit"')" -ge 5
+curl -s --cacert "$root" -d '{' -H 'Content-Type: application/jose+json' \
+	"${directory%/directory}/new-order" >"$scratch/problem"
+try "/metrics counts the problems" test "$(metric \
+	chancery_acme_problems_total 'type="malformed"')" -ge 1
 check_log
 tap_done

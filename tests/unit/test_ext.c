@@ -186,6 +186,8 @@ places(void **state)
 	ext_crl_distribution_points(&b, &two);
 	same(&b, NID_crl_distribution_points,
 	    "URI:http://a.test/1,URI:http://b.test/2", "");
+	ext_freshest_crl(&b, &one);
+	same(&b, NID_freshest_crl, "URI:http://a.test/1", "");
 	ext_authority_info_access(&b, &one, &two);
 	same(&b, NID_info_access,
 	    "OCSP;URI:http://a.test/1,caIssuers;URI:http://a.test/1,"

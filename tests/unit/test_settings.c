@@ -273,6 +273,58 @@ test_issuer_twice(void **state)
 	    "", "6: issuers[2].name: issuer \"tls\" is there twice");
 }
 
+/* 'minimal' with more of its issuer, which begins in line 9. */
+static const char *
+with_issuer(struct arena *a, const char *more)
+{
+	const char *acme = strstr(minimal, "acme:");
+
+	return arena_printf(
+	    a, "%.*s%s%s", (int)(acme - minimal), minimal, more, acme);
+}
+
+static void
+test_partitions(void **state)
+{
+	AUTO(arena_auto) a = arena_new();
+	const char *good =
+	    with_issuer(a, "    crl-urls: [\"http://a/{partition}\", "
+			   "\"http://a/all\"]\n"
+			   "    freshest-crl-urls: [\"http://d/{partition}\"]\n"
+			   "    crl-partitions: 4096\n");
+	struct settings_file *f = load(good, "");
+	const struct settings_issuer *i = settings_get(f)->issuers;
+
+	(void)state;
+	assert_int_equal(i->crl_partitions, 4096);
+	assert_int_equal(i->freshest_crl_urls_count, 1);
+	assert_string_equal(i->freshest_crl_urls[0], "http://d/{partition}");
+	settings_free(f);
+	refused(with_issuer(a, "    crl-urls: [\"http://a/{partition}\"]\n"
+			       "    crl-partitions: 4097\n"),
+	    "", "10: issuers[0].crl-partitions: must be at most 4096");
+	refused(with_issuer(a, "    crl-urls: [\"http://a/x\"]\n"
+			       "    crl-partitions: 2\n"),
+	    "",
+	    "10: issuers[0].crl-partitions: needs a URL with {partition} in "
+	    "crl-urls");
+	refused(with_issuer(a, "    crl-urls: [\"http://a/{partition}\"]\n"),
+	    "", "9: issuers[0].crl-urls: {partition} needs crl-partitions");
+	refused(with_issuer(a, "    crl-urls: [\"http://a/x\"]\n"
+			       "    freshest-crl-urls: "
+			       "[\"http://a/{partition}\"]\n"),
+	    "",
+	    "10: issuers[0].freshest-crl-urls: {partition} needs "
+	    "crl-partitions");
+	refused(with_issuer(a,
+		    "    crl-urls: [\"http://a/{partition}/{partition}\"]\n"
+		    "    crl-partitions: 2\n"),
+	    "", "9: issuers[0].crl-urls[0]: has {partition} twice");
+	refused(with_issuer(a, "    freshest-crl-urls: [\"http://a/d\"]\n"), "",
+	    "9: issuers[0].freshest-crl-urls: a delta CRL needs crl-urls for "
+	    "the complete one");
+}
+
 static void
 test_vald_mistakes(void **state)
 {
@@ -379,6 +431,7 @@ main(void)
 		cmocka_unit_test(test_schema_mistakes),
 		cmocka_unit_test(test_value_mistakes),
 		cmocka_unit_test(test_issuer_twice),
+		cmocka_unit_test(test_partitions),
 		cmocka_unit_test(test_vald_mistakes),
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_conninfo),

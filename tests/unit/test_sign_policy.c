@@ -216,6 +216,18 @@ test_load_errors(void **state)
 		    "approvers" },
 		{ HEAD, CLASS("  aia: [\"http://x/\"]\n"), "aia" },
 		{ HEAD, CLASS("  colour: red\n"), "colour" },
+		{ HEAD, CLASS("  crl-partitions: 2\n"), "crl-partitions" },
+		{ HEAD,
+		    CLASS("  crl-distribution-points: [\"x{partition}\"]\n"),
+		    "crl-partitions" },
+		{ HEAD,
+		    CLASS("  crl-distribution-points: [\"x\"]\n"
+			  "  freshest-crl: [\"x{partition}\"]\n"),
+		    "crl-partitions" },
+		{ HEAD,
+		    CLASS("  crl-distribution-points: [\"x{partition}\"]\n"
+			  "  crl-partitions: 4097\n"),
+		    "at most 4096" },
 		{ HEAD,
 		    "classes:\n- {name: c, key: other, caller: enroll,\n"
 		    "  kind: certificate, eku: [absent],\n"
@@ -327,6 +339,82 @@ test_wildcard(void **state)
 	sign_policy_free(p);
 }
 
+/* CRLDistributionPoints with one URL. */
+static struct span
+points(const char *url)
+{
+	size_t seq, point, name, full;
+	AUTO_BUF(b, 512);
+
+	seq = der_begin(&b, DER_SEQUENCE);
+	point = der_begin(&b, DER_SEQUENCE);
+	name = der_begin(&b, DER_CONTEXT_CONSTRUCTED(0));
+	full = der_begin(&b, DER_CONTEXT_CONSTRUCTED(0));
+	der_put(&b, DER_CONTEXT(6), span_str(url));
+	der_end(&b, full);
+	der_end(&b, name);
+	der_end(&b, point);
+	der_end(&b, seq);
+	return span_dup(fx.a, buf_get(&b));
+}
+
+/*
+ * A partition other than the serial's own would hide a revocation: 16 octets
+ * 0x55, the second one the slot's, are 0x5555555555555555 mod 8 = 5.
+ */
+static void
+test_partitions(void **state)
+{
+	static const char *const oids[] = { "2.5.29.31", "2.5.29.46" };
+	static const char *const rules[] = { "crl-distribution-points",
+		"freshest-crl" };
+	static const char *const wrong[] = { "http://a/4.crl",
+		"http://a/13.crl", "http://a/05.crl", "http://a/5.crl2",
+		"http://a/.crl", "http://a/{partition}.crl", "http://b/5.crl",
+		"" };
+	struct sign_request req = { .request_id = "r" };
+	struct fixture_tbs t = { .slot = SLOT };
+	struct sign_policy *p;
+	struct err e;
+	size_t i, w;
+
+	(void)state;
+	if (load(HEAD,
+		"classes:\n- {name: c, key: ca, caller: enroll,\n"
+		"  kind: certificate, eku: [serverAuth],\n"
+		"  key-usage: [digitalSignature], max-validity: 1d,\n"
+		"  san: {dns: [\"**.good.test\"]}, extensions: [keyUsage,\n"
+		"  extendedKeyUsage, subjectAltName, authorityKeyIdentifier,\n"
+		"  crlDistributionPoints, freshestCRL], crl-partitions: 8,\n"
+		"  crl-distribution-points: [\"http://a/{partition}.crl\",\n"
+		"    \"http://a/all.crl\"],\n"
+		"  freshest-crl: [\"http://a/{partition}.crl\",\n"
+		"    \"http://a/all.crl\"]}\n",
+		&p, &e) != 0)
+		fail_msg("%s", e.text);
+	for (i = 0; i < 2; i++) {
+		t.extra_oid = oids[i];
+		t.extra = points("http://a/5.crl");
+		if (check(p, &t, &req, &e) != 0)
+			fail_msg("%s", e.text);
+		t.extra = points("http://a/all.crl");
+		assert_int_equal(check(p, &t, &req, &e), 0);
+		for (w = 0; w < sizeof(wrong) / sizeof(wrong[0]); w++) {
+			t.extra = points(wrong[w]);
+			assert_int_equal(check(p, &t, &req, &e), -1);
+			assert_non_null(strstr(e.text, rules[i]));
+		}
+		/* another serial, another partition */
+		t.fill = 0x56;
+		t.extra = points("http://a/5.crl");
+		assert_int_equal(check(p, &t, &req, &e), -1);
+		t.extra = points("http://a/6.crl");
+		assert_int_equal(check(p, &t, &req, &e), 0);
+		t.fill = 0;
+	}
+	sign_policy_free(p);
+}
+
 static struct span
 approve(const uint8_t hash[SIGN_HASH_SIZE])
 {
@@ -418,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_patterns),
 		cmocka_unit_test(test_load_errors),
+		cmocka_unit_test(test_partitions),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_wildcard),
 		cmocka_unit_test(test_approvals),

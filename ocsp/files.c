@@ -1,0 +1,305 @@
+#include "ocsp/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/sha.h>
+
+#include "base/auto.h"
+#include "base/crl_partition.h"
+#include "db/store_crl.h"
+
+#define PATH_SIZE 1024
+
+/* What was written for an issuer and scope. */
+struct done {
+	unsigned issuer; /* index */
+	char scope[STORE_CRL_SCOPE_MAX];
+	int64_t number;
+};
+
+struct files {
+	const struct settings *settings;
+	struct files_conf conf;
+	struct done *done;
+	size_t n_done;
+};
+
+struct files *
+files_new(const struct settings *settings, const struct files_conf *conf)
+{
+	struct files *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		abort();
+	f->settings = settings;
+	f->conf = *conf;
+	return f;
+}
+
+void
+files_free(struct files *f)
+{
+	if (f == NULL)
+		return;
+	free(f->done);
+	free(f);
+}
+
+/* Below the directory, without a component that begins with a dot. */
+static bool
+is_safe(const char *path)
+{
+	const char *p = path;
+
+	if (path[0] == '\0' || path[0] == '/' ||
+	    path[strlen(path) - 1] == '/' || strpbrk(path, "?#%\\") != NULL)
+		return false;
+	for (; p != NULL; p = strchr(p, '/')) {
+		p += *p == '/';
+		if (*p == '.' || *p == '/')
+			return false;
+	}
+	return true;
+}
+
+/* "http://host/path" -> "path" */
+static const char *
+path_of(const char *url)
+{
+	const char *p = strstr(url, "://");
+
+	p = p == NULL ? NULL : strchr(p + 3, '/');
+	return p == NULL ? "" : p + 1;
+}
+
+const char *
+files_path(const struct settings_issuer *issuer, const char *scope, unsigned i,
+    char *out, size_t size)
+{
+	bool delta = strncmp(scope, "delta", 5) == 0;
+	const char **urls =
+	    delta ? issuer->freshest_crl_urls : issuer->crl_urls;
+	unsigned n =
+	    delta ? issuer->freshest_crl_urls_count : issuer->crl_urls_count;
+	const char *number = strchr(scope, '-');
+	AUTO(arena_auto) a = arena_new();
+	unsigned k;
+
+	for (k = 0; k < n; k++) {
+		if (crl_partition_marked(urls[k]) != (number != NULL) ||
+		    i-- > 0)
+			continue;
+		(void)snprintf(out, size, "%s",
+		    path_of(number == NULL ? urls[k]
+					   : crl_partition_url(a, urls[k],
+						 (uint32_t)strtoul(
+						     number + 1, NULL, 10))));
+		return strlen(out) + 1 < size && is_safe(out) ? out : NULL;
+	}
+	return NULL;
+}
+
+static int
+failed(struct err *e, const char *path)
+{
+	return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s", path,
+	    strerror(errno));
+}
+
+/* The directories on the way to 'path'. */
+static int
+make_dirs(char *path, struct err *e)
+{
+	char *p = path;
+
+	while ((p = strchr(p + 1, '/')) != NULL) {
+		*p = '\0';
+		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+			return failed(e, path);
+		*p = '/';
+	}
+	return 0;
+}
+
+static int
+write_all(int fd, struct span s)
+{
+	ssize_t put;
+
+	while (s.n > 0) {
+		put = write(fd, s.p, s.n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0)
+			return -1;
+		s = span_of(s.p + put, s.n - (size_t)put);
+	}
+	return 0;
+}
+
+/* The pieces of a list, as they come. */
+static int
+fetch(struct db *db, const struct store_crl *c, int fd, const char *path,
+    struct err *e)
+{
+	AUTO(arena_auto) a = arena_new();
+	struct span piece;
+	uint64_t size = 0;
+	int n;
+
+	for (n = 0; size < c->size; n++) {
+		arena_reset(a);
+		if (store_crl_piece(db, a, c->id, n, &piece, e) == -1)
+			return -1;
+		if (write_all(fd, piece) == -1)
+			return failed(e, path);
+		size += piece.n;
+	}
+	if (size != c->size)
+		return err_set(e, ERR_MALFORMED, "CRL: of another size");
+	return 0;
+}
+
+/* Whether the file is what the row tells, and a CRL of the issuer. */
+static int
+check(const struct files *f, unsigned issuer, const struct store_crl *c, int fd,
+    struct err *e)
+{
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	bool good;
+	void *p = mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	if (p == MAP_FAILED)
+		return err_set(
+		    e, ERR_UNAVAILABLE, "CRL: mmap: %s", strerror(errno));
+	(void)SHA256(p, c->size, hash);
+	good = memcmp(hash, c->sha256, sizeof(hash)) == 0;
+	if (good && f->conf.check != NULL)
+		good = f->conf.check(f->conf.arg, issuer, span_of(p, c->size));
+	(void)munmap(p, c->size);
+	if (!good)
+		return err_set(e, ERR_MALFORMED,
+		    "CRL: %s of \"%s\" is damaged or none of this issuer",
+		    c->scope, f->settings->issuers[issuer].name);
+	return 0;
+}
+
+/* Its time is that of the list, the same on every machine. */
+static int
+set_time(int fd, const struct store_crl *c)
+{
+	const struct timespec t[2] = { { .tv_sec = c->this_update },
+		{ .tv_sec = c->this_update } };
+
+	return futimens(fd, t);
+}
+
+static int
+write_file(struct files *f, struct db *db, unsigned issuer,
+    const struct store_crl *c, char *path, struct err *e)
+{
+	char tmp[PATH_SIZE * 2];
+	AUTO_FD int fd = -1;
+
+	if (make_dirs(path, e) == -1)
+		return -1;
+	(void)snprintf(tmp, sizeof(tmp), "%.*s/.new-XXXXXX",
+	    (int)(strrchr(path, '/') - path), path);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return failed(e, tmp);
+	if (fetch(db, c, fd, tmp, e) == 0 && check(f, issuer, c, fd, e) == 0) {
+		if (fchmod(fd, 0644) == 0 && set_time(fd, c) == 0 &&
+		    fsync(fd) == 0 && rename(tmp, path) == 0)
+			return 0;
+		(void)failed(e, path);
+	}
+	(void)unlink(tmp);
+	return -1;
+}
+
+static struct done *
+find_done(struct files *f, unsigned issuer, const char *scope)
+{
+	struct done *d, *more;
+
+	for (d = f->done; d < f->done + f->n_done; d++) {
+		if (d->issuer == issuer && strcmp(d->scope, scope) == 0)
+			return d;
+	}
+	more = realloc(f->done, (f->n_done + 1) * sizeof(*more));
+	if (more == NULL)
+		abort();
+	f->done = more;
+	d = &f->done[f->n_done++];
+	*d = (struct done){ .issuer = issuer };
+	(void)snprintf(d->scope, sizeof(d->scope), "%s", scope);
+	return d;
+}
+
+/* All files of one list. */
+static int
+sync_one(struct files *f, struct db *db, unsigned issuer,
+    const struct store_crl *c, struct err *e)
+{
+	char below[PATH_SIZE], path[PATH_SIZE * 2];
+	unsigned i;
+
+	for (i = 0; files_path(&f->settings->issuers[issuer], c->scope, i,
+			below, sizeof(below)) != NULL;
+	     i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", f->conf.dir, below);
+		if (write_file(f, db, issuer, c, path, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+index_of(const struct files *f, const char *name, unsigned *out)
+{
+	for (*out = 0; *out < f->settings->issuers_count; (*out)++) {
+		if (strcmp(f->settings->issuers[*out].name, name) == 0)
+			return 0;
+	}
+	return -1;
+}
+
+int
+files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
+{
+	AUTO(arena_auto) a = arena_new();
+	struct store_crls all;
+	unsigned issuer = 0;
+	struct done *d;
+	size_t i;
+	int rc = 0;
+
+	*fresh = 0;
+	if (store_crl_current(db, a, &all, e) == -1)
+		return -1;
+	for (i = 0; i < all.n; i++) {
+		if (index_of(f, all.list[i].issuer_name, &issuer) == -1)
+			continue;
+		d = find_done(f, issuer, all.list[i].scope);
+		/* a database that went back does not take a list back */
+		if (all.list[i].number <= d->number)
+			continue;
+		if (sync_one(f, db, issuer, &all.list[i], e) == -1) {
+			if (e->kind != ERR_MALFORMED)
+				return -1;
+			rc = -1;
+			continue;
+		}
+		d->number = all.list[i].number;
+		(*fresh)++;
+	}
+	return rc;
+}

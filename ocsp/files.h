@@ -1,0 +1,51 @@
+/*
+ * Copies of the published CRLs as files, one for each path that a URL of an
+ * issuer names, each replaced in one step: what reads the directory sees the
+ * list before or the list after.  Knows nothing of how they are served.
+ */
+#ifndef OCSP_FILES_H
+#define OCSP_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/settings.h"
+#include "base/span.h"
+
+struct db;
+struct files;
+
+struct files_conf {
+	const char *dir; /* made when it is missing */
+	/*
+	 * Whether the bytes are a CRL of this issuer (an index into the
+	 * settings): what is not is never written.  NULL: whatever they are.
+	 */
+	bool (*check)(void *arg, unsigned issuer, struct span crl);
+	void *arg;
+};
+
+/* What it needs of 'settings' is borrowed. */
+struct files *files_new(
+    const struct settings *settings, const struct files_conf *conf);
+void files_free(struct files *f);
+
+/*
+ * Fetches the lists that are newer than the files and replaces these;
+ * '*fresh' counts them.  UNAVAILABLE: database or directory; then the files
+ * stay as they are, as they do for a list that is damaged or no CRL of its
+ * issuer (MALFORMED, after the others were fetched).
+ */
+int files_sync(
+    struct files *f, struct db *db, size_t *fresh, struct err *e) MUST_USE;
+
+/*
+ * The path below the directory for a scope of the issuer's 'i'th URL that is
+ * for it, as "ca/tls.crl"; NULL when there is none (also: a path that is
+ * unsafe).  In 'out'.
+ */
+const char *files_path(const struct settings_issuer *issuer, const char *scope,
+    unsigned i, char *out, size_t size);
+
+#endif

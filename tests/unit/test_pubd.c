@@ -1,0 +1,401 @@
+/* chancery-pubd on real parts: PostgreSQL, signd and a SoftHSM token. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <openssl/sha.h>
+
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/crl_partition.h"
+#include "base/file.h"
+#include "db/db_int.h"
+#include "db/store_crl.h"
+#include "db/store_revoke.h"
+#include "tests/unit/pubd_fixture.h"
+
+AUTO_DEFINE(X509_CRL, X509_CRL_free);
+AUTO_DEFINE(ASN1_INTEGER, ASN1_INTEGER_free);
+
+static struct pubd_world x;
+
+static void
+good(int rc, const struct err *e)
+{
+	if (rc != 0)
+		fail_msg("%s", e->text);
+}
+
+static bool
+current(const char *scope, struct store_crl *out)
+{
+	struct store_crls all;
+	struct err e;
+	size_t i;
+
+	good(store_crl_current(x.db, x.a, &all, &e), &e);
+	for (i = 0; i < all.n; i++) {
+		if (strcmp(all.list[i].scope, scope) == 0) {
+			*out = all.list[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The bytes of a list, which must be those that its row tells. */
+static struct span
+bytes_of(const struct store_crl *c)
+{
+	uint8_t *p = arena_alloc(x.a, c->size), hash[32];
+	struct span piece;
+	size_t n = 0;
+	struct err e;
+	int i;
+
+	for (i = 0; n < c->size; i++) {
+		good(store_crl_piece(x.db, x.a, c->id, i, &piece, &e), &e);
+		assert_true(n + piece.n <= c->size);
+		memcpy(p + n, piece.p, piece.n);
+		n += piece.n;
+	}
+	(void)SHA256(p, n, hash);
+	assert_memory_equal(hash, c->sha256, 32);
+	return span_of(p, n);
+}
+
+static X509_CRL *
+open_crl(const struct store_crl *c)
+{
+	struct span der = bytes_of(c);
+	const uint8_t *p = der.p;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)der.n);
+
+	assert_non_null(crl);
+	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(x.ca)), 1);
+	return crl;
+}
+
+/* Waits for a list of the scope above this number. */
+static struct store_crl
+wait_for(const char *scope, int64_t above)
+{
+	int64_t until = clock_mono_us() + PUBD_WAIT_US;
+	struct store_crl c;
+
+	while (!current(scope, &c) || c.number <= above) {
+		if (clock_mono_us() > until)
+			fail_msg("no list of scope %s", scope);
+		usleep(20000);
+	}
+	return c;
+}
+
+/* The reason of certificate 'n' on a list: -2 when it is not there. */
+static long
+listed(const struct store_crl *c, int n)
+{
+	AUTO(X509_CRL) crl = open_crl(c);
+	struct span s = x.samples[n].cert.serial;
+	const uint8_t *p;
+	AUTO(ASN1_INTEGER) serial = NULL;
+	ASN1_ENUMERATED *reason;
+	X509_REVOKED *r = NULL;
+	uint8_t der[32] = { 0x02, (uint8_t)s.n };
+	long v = -1;
+
+	memcpy(der + 2, s.p, s.n);
+	p = der;
+	serial = d2i_ASN1_INTEGER(NULL, &p, (long)s.n + 2);
+	if (X509_CRL_get0_by_serial(crl, &r, serial) == 0 || r == NULL)
+		return -2;
+	reason = X509_REVOKED_get_ext_d2i(r, NID_crl_reason, NULL, NULL);
+	if (reason != NULL)
+		v = ASN1_ENUMERATED_get(reason);
+	ASN1_ENUMERATED_free(reason);
+	return v;
+}
+
+static void
+do_revoke(int n, int reason)
+{
+	struct store_revocation r = { .issuer = x.issuer,
+		.serial = x.samples[n].cert.serial,
+		.reason = reason,
+		.at = clock_now(),
+		.actor = "t",
+		.request_id = "t" };
+	struct err e;
+
+	good(store_revoke(x.writer, &r, &e), &e);
+}
+
+static void
+release(int n)
+{
+	struct store_revocation r = { .issuer = x.issuer,
+		.serial = x.samples[n].cert.serial,
+		.actor = "t",
+		.request_id = "t" };
+	struct err e;
+
+	good(store_revoke_release(x.writer, &r, &e), &e);
+}
+
+/* Waits until the scope's list says this of a certificate. */
+static struct store_crl
+wait_listed(const char *scope, int n, long want)
+{
+	int64_t until = clock_mono_us() + PUBD_WAIT_US;
+	struct store_crl c = { .number = 0 };
+
+	do {
+		if (clock_mono_us() > until)
+			fail_msg("%s never says %ld of %d", scope, want, n);
+		c = wait_for(scope, c.number);
+	} while (listed(&c, n) != want);
+	return c;
+}
+
+static void
+reset(void)
+{
+	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct err e;
+
+	good(db_script(owner,
+		 "DELETE FROM chancery.crl WHERE scope LIKE '%-%'"
+		 " OR scope = 'delta'",
+		 &e),
+	    &e);
+	db_free(owner);
+}
+
+/* The hook has got the bytes of this list. */
+static void
+wait_hook(const struct store_crl *c)
+{
+	const char *copy = arena_printf(x.a, "%s/copied", x.fx.dir);
+	int64_t until = clock_mono_us() + PUBD_WAIT_US;
+	struct span want = bytes_of(c), got = { NULL, 0 };
+	struct err e;
+
+	while (file_read(x.a, copy, 1 << 20, &got, &e) == -1 ||
+	       !span_eq(got, want)) {
+		if (clock_mono_us() > until)
+			fail_msg("the hook has not run");
+		usleep(50000);
+	}
+}
+
+/* The first list is there by itself; revocations show soon, holds go. */
+static void
+test_complete(void **state)
+{
+	struct store_crl first, c;
+	int64_t t;
+
+	(void)state;
+	pubd_conf(&x, PUBD_PLAIN);
+	pubd_start(&x, 0);
+	first = wait_for("full", 0);
+	assert_int_equal(first.entries, 0);
+	assert_in_range(first.number, clock_now() - 60, clock_now() + 60);
+	assert_int_equal(first.next_update - first.this_update, 7200);
+	assert_int_equal(listed(&first, 0), -2);
+	usleep(1200000);
+	do_revoke(0, 1);
+	do_revoke(22, 1);
+	t = clock_mono_us();
+	c = wait_listed("full", 22, 1);
+	assert_true(clock_mono_us() - t < 2000000);
+	assert_true(c.number > first.number);
+	do_revoke(1, 6);
+	(void)wait_listed("full", 1, 6);
+	release(1);
+	c = wait_listed("full", 1, -2);
+	assert_int_equal(c.entries, 1);
+	assert_int_equal(listed(&c, 0), -2);
+	wait_hook(&c);
+	pubd_stop(&x, 0, SIGTERM);
+}
+
+/* Numbers rise over a restart. */
+static void
+test_restart(void **state)
+{
+	struct store_crl before = { .number = 0 }, after;
+
+	(void)state;
+	assert_true(current("full", &before));
+	pubd_start(&x, 0);
+	fixture_wait_file(&x.fx, "pubd0.log", " ready\n", 2);
+	do_revoke(2, -1);
+	after = wait_listed("full", 2, -1);
+	assert_true(after.number > before.number);
+	pubd_stop(&x, 0, SIGKILL);
+}
+
+/* Another process takes over when one dies, and only then. */
+static void
+test_takeover(void **state)
+{
+	struct store_crl c;
+	int64_t t;
+
+	(void)state;
+	pubd_start(&x, 0);
+	do_revoke(3, 4);
+	c = wait_listed("full", 3, 4);
+	pubd_start(&x, 1);
+	fixture_wait_file(&x.fx, "pubd1.log", " ready\n", 1);
+	do_revoke(4, 4);
+	c = wait_listed("full", 4, 4);
+	pubd_stop(&x, 0, SIGKILL);
+	t = clock_mono_us();
+	do_revoke(5, 4);
+	c = wait_listed("full", 5, 4);
+	assert_true(clock_mono_us() - t < 12000000);
+	assert_int_equal(listed(&c, 22), 1);
+	pubd_stop(&x, 1, SIGTERM);
+}
+
+/* The delta tells what changed since its base, and takes holds back. */
+static void
+test_delta(void **state)
+{
+	struct store_crl c = { .number = 0 }, d;
+	AUTO(X509_CRL) crl = NULL;
+	AUTO(ASN1_INTEGER) base = NULL;
+
+	(void)state;
+	do_revoke(6, 6);
+	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+		      "  freshest-crl-urls: [\"http://c.test/d.crl\"]\n"
+		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
+		      "    delta-interval: 10m}\n");
+	{
+		/* a complete list with the hold on it */
+		struct db *pub = db_new(pg_conninfo(x.pg, "chancery_pub"), "t");
+		struct err e;
+
+		assert_true(current("full", &c));
+		good(db_script(pub, "DELETE FROM crl", &e), &e);
+		db_free(pub);
+	}
+	pubd_start(&x, 0);
+	d = wait_for("delta", 0);
+	assert_true(current("full", &c));
+	assert_int_equal(d.base_number, c.number);
+	assert_true(d.number > c.number);
+	assert_int_equal(d.entries, 0);
+	assert_int_equal(listed(&c, 6), 6);
+	{
+		AUTO(X509_CRL) full = open_crl(&c);
+
+		assert_true(
+		    X509_CRL_get_ext_by_NID(full, NID_freshest_crl, -1) >= 0);
+	}
+	usleep(1200000);
+	do_revoke(7, 6);
+	d = wait_listed("delta", 7, 6);
+	assert_int_equal(d.entries, 1);
+	release(6);
+	d = wait_listed("delta", 6, 8);
+	release(7);
+	/* it was on a delta, so a client may have put it on its list */
+	d = wait_listed("delta", 7, 8);
+	assert_int_equal(d.entries, 2);
+	do_revoke(6, 6);
+	d = wait_listed("delta", 6, 6);
+	crl = open_crl(&d);
+	base = X509_CRL_get_ext_d2i(crl, NID_delta_crl, NULL, NULL);
+	assert_int_equal(ASN1_INTEGER_get(base), (long)c.number);
+	assert_true(current("full", &c));
+	assert_int_equal(d.base_number, c.number);
+	pubd_stop(&x, 0, SIGTERM);
+}
+
+/* Each certificate is on the list of its partition and on no other. */
+static void
+test_partitions(void **state)
+{
+	struct store_crl part[2];
+	int n, k;
+
+	(void)state;
+	reset();
+	pubd_conf(&x,
+	    "  crl-urls: [\"http://c.test/{partition}.crl\"]\n"
+	    "  freshest-crl-urls: [\"http://c.test/d{partition}.crl\"]\n"
+	    "  crl-partitions: 2\n"
+	    "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
+	    "    keep-expired: true}\n");
+	for (n = 8; n < 16; n++)
+		do_revoke(n, 3);
+	pubd_start(&x, 0);
+	for (k = 0; k < 2; k++)
+		part[k] = wait_for(arena_printf(x.a, "part-%d", k), 0);
+	for (n = 8; n < 16; n++) {
+		k = (int)crl_partition_of(x.samples[n].cert.serial, 2);
+		assert_int_equal(listed(&part[k], n), 3);
+		assert_int_equal(listed(&part[1 - k], n), -2);
+	}
+	for (k = 0; k < 2; k++) {
+		AUTO(X509_CRL) crl = open_crl(&part[k]);
+		int at, critical;
+		ISSUING_DIST_POINT *idp = X509_CRL_get_ext_d2i(
+		    crl, NID_issuing_distribution_point, &critical, NULL);
+		GENERAL_NAME *name;
+
+		assert_non_null(idp);
+		assert_int_equal(critical, 1);
+		name = sk_GENERAL_NAME_value(idp->distpoint->name.fullname, 0);
+		assert_string_equal(
+		    (const char *)ASN1_STRING_get0_data(name->d.ia5),
+		    k == 0 ? "http://c.test/0.crl" : "http://c.test/1.crl");
+		ISSUING_DIST_POINT_free(idp);
+		at = X509_CRL_get_ext_count(crl);
+		assert_int_equal(at, 5); /* AKI number IDP freshest expired */
+		(void)wait_for(arena_printf(x.a, "delta-%d", k), 0);
+	}
+	pubd_stop(&x, 0, SIGTERM);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	pubd_setup(&x);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	pubd_teardown(&x);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_partitions),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
