@@ -194,8 +194,9 @@ issue_again(struct sample *s)
 	struct err e;
 	int i;
 
-	for (i = 0; store_cert_reserve(w, &s->intent, &s->cert.id, &e) == -1 ||
-		    store_cert_commit(w, &s->cert, "req", &e) == -1;
+	for (i = 0;
+	     store_cert_reserve(w, &s->intent, NULL, &s->cert.id, &e) == -1 ||
+	     store_cert_commit(w, &s->cert, "req", &e) == -1;
 	     i++) {
 		if (i == 200)
 			fail_msg("%s", e.text);
