@@ -321,6 +321,7 @@ test_late_commits(void **state)
 		rolled_back += w[i].rolled_back;
 	}
 	assert_true(rolled_back > 0 && polls > 25);
+	assert_true(status_table_revoked(c[0].table) > 10);
 	for (i = 0; i < 3; i++) {
 		poll_all(&c[i], &sink[i]);
 		check_same(&c[i]);
