@@ -10,20 +10,33 @@
 #include "base/err.h"
 #include "base/settings.h"
 
-/* A daemon; 'serve' returns 0, or -1 after it has logged why. */
+#define DAEMON_ACTS_MAX 6
+
+/* Something else than serving that the program does, asked for by --NAME. */
+struct daemon_act {
+	const char *name;
+	int (*run)(const struct settings_file *file);
+};
+
+/* A daemon; functions return 0, or -1 after they have logged why. */
 struct daemon {
 	const char *name; /* in the log, such as "enrolld" */
 	int (*serve)(const struct settings_file *file, bool require_sandbox);
+	const struct daemon_act *acts; /* a name of NULL ends them; or NULL */
 };
 
 /*
  * Reads the options -c FILE, -d and --require-sandbox, starts the log, forbids
  * core files, catches SIGTERM, SIGINT and SIGHUP, loads the settings and
- * serves.  The exit status of the process: 0, 1, or 2 for wrong usage.
+ * serves, or does the act that is asked for.  The exit status of the process:
+ * 0, 1, or 2 for wrong usage.
  */
 int daemon_main(const struct daemon *d, int argc, char **argv);
 
-/* Whether SIGTERM or SIGINT has come. */
+/* The name of the settings file, for reading it again. */
+const char *daemon_file(void);
+
+/* Whether SIGTERM or SIGINT has come; from any thread. */
 bool daemon_stopping(void);
 
 /* Whether SIGHUP has come since the last call. */

@@ -2,16 +2,14 @@
  * chancery-pubd: publishes CRLs, has the certificates of OCSP responders
  * made, and keeps house in the database.
  */
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/daemon.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -37,9 +35,8 @@
 #define MONTHS_AHEAD 24
 
 struct pubd {
-	const char *file;
-	struct settings_file *settings;
-	struct settings_file *older; /* what the engine was made with */
+	const struct settings *settings; /* what the engine was made with */
+	struct settings_file *fresh;     /* what was read since, or NULL */
 	bool require_sandbox;
 	char node[NODE_SIZE], conninfo[CONNINFO_SIZE];
 	const char *dir; /* for files: state directory, pub */
@@ -51,44 +48,6 @@ struct pubd {
 	struct hook *hook;
 	bool announced, down;
 };
-
-static volatile sig_atomic_t stopping, reloading;
-
-static void
-on_signal(int sig)
-{
-	if (sig == SIGHUP)
-		reloading = 1;
-	else
-		stopping = 1;
-}
-
-static void
-catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	(void)sigaction(SIGTERM, &sa, NULL);
-	(void)sigaction(SIGINT, &sa, NULL);
-	(void)sigaction(SIGHUP, &sa, NULL);
-	sa.sa_handler = SIG_IGN;
-	(void)sigaction(SIGPIPE, &sa, NULL);
-}
-
-static void
-usage(void)
-{
-	(void)fprintf(stderr,
-	    "usage: chancery-pubd [-d] [--require-sandbox] -c chancery.yaml\n");
-	exit(2);
-}
-
-static int
-fail(const char *what, const struct err *e)
-{
-	log_event(LOG_ERROR, what, "msg", e->text, NULL);
-	return -1;
-}
 
 /* Settles what earlier runs left open. */
 static int
@@ -200,16 +159,15 @@ reload(struct pubd *d)
 	struct settings_file *fresh;
 	struct err e;
 
-	if (settings_load(d->file, &fresh, &e) == -1) {
-		(void)fail("configuration kept", &e);
+	if (settings_load(daemon_file(), &fresh, &e) == -1) {
+		(void)daemon_fail("configuration kept", &e);
 		return;
 	}
 	publisher_reload(d->publisher, settings_get(fresh));
-	if (d->settings != d->older)
-		settings_free(d->settings);
-	d->settings = fresh;
+	settings_free(d->fresh);
+	d->fresh = fresh;
 	if (engine_reload(d->engine, &e) == -1)
-		(void)fail("profiles kept", &e);
+		(void)daemon_fail("profiles kept", &e);
 	log_event(LOG_INFO, "configuration read", NULL);
 }
 
@@ -226,7 +184,7 @@ wait_for_news(struct pubd *d)
 static int
 loop(struct pubd *d)
 {
-	struct publish_conf conf = { .settings = settings_get(d->settings),
+	struct publish_conf conf = { .settings = d->settings,
 		.engine = d->engine,
 		.ctx = d->ctx,
 		.holder = d->node,
@@ -235,27 +193,25 @@ loop(struct pubd *d)
 	struct err e;
 
 	/* the database may come later than we */
-	while (engine_start(d->engine, &e) == -1 && stopping == 0) {
+	while (engine_start(d->engine, &e) == -1 && !daemon_stopping()) {
 		if (e.kind != ERR_UNAVAILABLE && e.kind != ERR_NOT_FOUND)
-			return fail("cannot start", &e);
+			return daemon_fail("cannot start", &e);
 		if (!d->down)
-			(void)fail("waiting", &e);
+			(void)daemon_fail("waiting", &e);
 		d->down = true;
 		(void)usleep(WAIT_MS * 1000);
 	}
 	d->publisher = publisher_new(&conf);
-	while (stopping == 0) {
-		if (reloading != 0) {
-			reloading = 0;
+	while (!daemon_stopping()) {
+		if (daemon_reload_asked())
 			reload(d);
-		}
 		run_timers(d);
 		if (!d->announced && !d->down) {
 			d->announced = true;
 			log_event(LOG_INFO, "ready", NULL);
 			notify_ready();
 		}
-		if (stopping == 0)
+		if (!daemon_stopping())
 			wait_for_news(d);
 	}
 	publisher_free(d->publisher);
@@ -266,7 +222,7 @@ static int
 enter_sandbox(const struct pubd *d, const struct settings *s)
 {
 	const char *read[] = { "/etc", "/usr", "/lib", "/dev/urandom",
-		"/proc/self", s->policies, s->run_dir, d->file, s->dir };
+		"/proc/self", s->policies, s->run_dir, daemon_file(), s->dir };
 	const char *write[] = { d->dir };
 	struct sandbox_conf conf = { .read = read,
 		.n_read = sizeof(read) / sizeof(read[0]),
@@ -277,7 +233,7 @@ enter_sandbox(const struct pubd *d, const struct settings *s)
 	struct err e;
 
 	if (sandbox_enter(&conf, &partial, &e) == -1)
-		return fail("sandbox", &e);
+		return daemon_fail("sandbox", &e);
 	if (!partial)
 		return 0;
 	log_event(d->require_sandbox ? LOG_ERROR : LOG_WARN, "sandbox", "msg",
@@ -305,18 +261,18 @@ prepare(struct pubd *d, const struct settings *s, struct err *e)
 }
 
 static int
-serve(struct pubd *d)
+run(struct pubd *d)
 {
-	const struct settings *s = settings_get(d->settings);
+	const struct settings *s = d->settings;
 	struct err e;
 	int rc;
 
 	if (prepare(d, s, &e) == -1)
-		return fail("cannot start", &e);
+		return daemon_fail("cannot start", &e);
 	if (enter_sandbox(d, s) == -1)
 		return -1;
 	if (engine_new(s, "pub", d->node, &d->engine, &e) == -1)
-		return fail("cannot start", &e);
+		return daemon_fail("cannot start", &e);
 	d->ctx = engine_ctx_new(d->engine);
 	d->wait = db_new(d->conninfo, "chancery-pubd news");
 	rc = loop(d);
@@ -326,46 +282,26 @@ serve(struct pubd *d)
 	return rc;
 }
 
-int
-main(int argc, char **argv)
+static int
+serve(const struct settings_file *file, bool require_sandbox)
 {
-	static const struct option options[] = {
-		{ "require-sandbox", no_argument, NULL, 'S' },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct pubd d = { .file = NULL };
-	enum log_level level = LOG_INFO;
-	struct err e;
-	int c, rc;
+	struct pubd d = { .settings = settings_get(file),
+		.require_sandbox = require_sandbox,
+		.arena = arena_new() };
+	int rc = run(&d);
 
-	while ((c = getopt_long(argc, argv, "c:d", options, NULL)) != -1) {
-		if (c == 'c')
-			d.file = optarg;
-		else if (c == 'd')
-			level = LOG_DEBUG;
-		else if (c == 'S')
-			d.require_sandbox = true;
-		else
-			usage();
-	}
-	if (d.file == NULL || optind != argc)
-		usage();
-	log_init("pubd", level);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	catch_signals();
-	if (settings_load(d.file, &d.settings, &e) == -1) {
-		(void)fail("configuration", &e);
-		return 1;
-	}
-	d.older = d.settings;
-	d.arena = arena_new();
-	rc = serve(&d);
 	hook_stop(d.hook);
-	if (d.settings != d.older)
-		settings_free(d.settings);
-	settings_free(d.older);
+	settings_free(d.fresh);
 	arena_free(d.arena);
 	if (rc == 0)
 		log_event(LOG_INFO, "ended", NULL);
-	return rc == 0 ? 0 : 1;
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct daemon pubd = { .name = "pubd", .serve = serve };
+
+	return daemon_main(&pubd, argc, argv);
 }

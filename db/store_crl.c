@@ -8,7 +8,7 @@
 #define CRL_COLUMNS                                                            \
 	"id, issuer, scope, number, coalesce(base_number, 0), this_update,"    \
 	" next_update, entries, gone, size, expired_before, expired_serial,"   \
-	" sha256"
+	" sha256, (SELECT i.name FROM issuer i WHERE i.id = issuer)"
 
 static void
 read_crl(struct arena *a, const PGresult *r, int row, struct store_crl *c)
@@ -28,6 +28,7 @@ read_crl(struct arena *a, const PGresult *r, int row, struct store_crl *c)
 	    db_null(r, row, 10) ? STORE_CRL_NO_TIME : db_time(r, row, 10);
 	c->mark.serial = db_bytes(a, r, row, 11);
 	db_fixed(r, row, 12, c->sha256, sizeof(c->sha256));
+	c->issuer_name = db_text(a, r, row, 13);
 }
 
 int

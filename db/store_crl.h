@@ -41,6 +41,7 @@ struct store_crl {
 	uint64_t entries, gone, size;
 	struct store_crl_mark mark; /* at STORE_CRL_NO_TIME: none has left */
 	uint8_t sha256[32];
+	const char *issuer_name; /* out */
 };
 struct store_crls {
 	struct store_crl *list;

@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "db/db.h"
 #include "db/store_status.h"
+#include "ocsp/crl_bound.h"
 #include "ocsp/snapshot.h"
 
 #define WAIT_MS 50
@@ -28,6 +29,7 @@ struct feed {
 	struct epoch_reader *reader;  /* of feed_save */
 	bool unrevoked; /* a row wanted to make a revoked certificate good */
 	bool replica, more; /* as the last look at the changes found */
+	bool bounded;       /* the CRLs were looked at */
 	bool accepting;     /* an operator said so, and it is not done yet */
 	size_t bad;
 	atomic_size_t n_certs, n_revoked;
@@ -244,6 +246,37 @@ lost_revocations(
 }
 
 static void
+compare_entry(void *arg, const struct crl_bound_entry *entry)
+{
+	struct comparison *c = arg;
+	struct status s = { .revoked = false };
+	int id = atomic_load(&entry->issuer->id);
+	uint64_t word;
+
+	if (!status_table_find(c->other, id, entry->serial, &s, &word) ||
+	    (s.revoked && s.reason != STATUS_REASON_HOLD))
+		return;
+	c->missing++;
+	s.revoked = true;
+	s.reason = entry->reason;
+	s.revoked_at = entry->this_update;
+	if (c->add)
+		(void)status_table_put(c->other, entry->serial, &s);
+}
+
+/* The same for what the CRLs from before say. */
+static size_t
+lost_entries(const struct feed *f, struct status_table *t, bool add)
+{
+	struct comparison c = { .other = t, .add = add };
+
+	if (f->conf.files != NULL)
+		(void)crl_bound_each(f->conf.files, f->conf.world->authorities,
+		    f->conf.world->n_authorities, compare_entry, &c);
+	return c.missing;
+}
+
+static void
 dispute(struct feed *f, const char *why)
 {
 	if (trust_of(f) != ANSWER_DISPUTED)
@@ -252,6 +285,23 @@ dispute(struct feed *f, const char *why)
 		    NULL);
 	metric_add(f->faults, 1);
 	set_trust(f, ANSWER_DISPUTED);
+}
+
+/* An issuer that is not registered yet has no certificates, either. */
+static void
+find_ids(struct feed *f)
+{
+	struct answer_world *w = f->conf.world;
+	struct err ignored;
+	size_t i;
+	int id;
+
+	for (i = 0; i < w->n_authorities; i++) {
+		if (atomic_load(&w->authorities[i].id) == 0 &&
+		    store_status_issuer(f->db, w->authorities[i].spki_sha256,
+			&id, &ignored) == 0)
+			atomic_store(&w->authorities[i].id, id);
+	}
 }
 
 /*
@@ -275,6 +325,10 @@ load(struct feed *f, bool accepted)
 	}
 	note_database(f, NULL);
 	lost = lost_revocations(table_of(f), f->loading, accepted);
+	/* unless accepted, the CRLs are looked at when all is current */
+	find_ids(f);
+	if (accepted)
+		lost += lost_entries(f, f->loading, true);
 	if (lost > 0 && !accepted) {
 		status_table_free(f->loading);
 		store_status_marks_clear(&marks);
@@ -287,6 +341,7 @@ load(struct feed *f, bool accepted)
 		    "as good: revoke them again",
 		    lost);
 	publish(f, f->loading, &marks);
+	f->bounded = f->bounded || accepted;
 	f->accepting = false;
 	/* how fresh it is, the next look at the changes tells */
 	f->more = true;
@@ -320,6 +375,22 @@ judge(struct feed *f, const struct store_status_news *news)
 		metric_add(f->faults, 1); /* a lagging replica, or too old */
 }
 
+/*
+ * Once, when the table is current for the first time: it knows at least what
+ * the CRLs from before know.  A replica may need a moment for that.
+ */
+static bool
+is_bounded(struct feed *f)
+{
+	if (f->bounded)
+		return true;
+	find_ids(f);
+	f->bounded = lost_entries(f, table_of(f), false) == 0;
+	if (!f->bounded && !f->replica)
+		dispute(f, "certificates on CRLs from before are good");
+	return f->bounded;
+}
+
 static int
 poll_changes(struct feed *f, struct err *e)
 {
@@ -343,7 +414,7 @@ poll_changes(struct feed *f, struct err *e)
 		dispute(f, "a revoked certificate became good");
 	else if (news.found == STORE_STATUS_GAP)
 		(void)load(f, false);
-	else if (news.found == STORE_STATUS_OK)
+	else if (news.found == STORE_STATUS_OK && is_bounded(f))
 		synced(f, news.replica ? news.as_of : at);
 	return 0;
 }

@@ -20,6 +20,7 @@ struct feed_conf {
 	const char *conninfo; /* of the database that is read */
 	const char *snapshot; /* file */
 	const char *accept;   /* file: an operator accepts the database */
+	const char *files;    /* directory of CRLs from before, or NULL */
 };
 
 /* Takes the snapshot if there is one; never fails because of it. */

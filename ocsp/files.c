@@ -36,7 +36,6 @@ struct files {
 	const struct settings *settings;
 	struct files_conf conf;
 	struct roots *roots;
-	int *ids;
 	struct done *done;
 	size_t n_done;
 };
@@ -50,9 +49,6 @@ files_new(const struct settings *settings, const struct files_conf *conf)
 		abort();
 	f->settings = settings;
 	f->conf = *conf;
-	f->ids = calloc(settings->issuers_count, sizeof(*f->ids));
-	if (f->ids == NULL)
-		abort();
 	f->roots = roots_new(settings);
 	return f;
 }
@@ -63,15 +59,8 @@ files_free(struct files *f)
 	if (f == NULL)
 		return;
 	roots_free(f->roots);
-	free(f->ids);
 	free(f->done);
 	free(f);
-}
-
-void
-files_issuers(struct files *f, const int *ids)
-{
-	memcpy(f->ids, ids, f->settings->issuers_count * sizeof(*ids));
 }
 
 /* Below the directory, without a component that begins with a dot. */
@@ -350,21 +339,22 @@ struct cas {
 };
 
 static bool
-find_owner(
-    const struct files *f, const struct cas *cas, int id, struct owner *out)
+find_owner(const struct files *f, const struct cas *cas,
+    const struct store_crl *c, struct owner *out)
 {
 	const unsigned n = f->settings->issuers_count;
 	size_t i;
 
 	*out = (struct owner){ .issuer = 0 };
 	for (; out->issuer < n; out->issuer++) {
-		if (f->ids[out->issuer] == id && id != 0)
+		if (strcmp(f->settings->issuers[out->issuer].name,
+			c->issuer_name) == 0)
 			return true;
 	}
 	for (i = 0; i < cas->n; i++) {
-		if (cas->list[i].id != id || cas->list[i].n_paths == 0)
+		if (cas->list[i].id != c->issuer || cas->list[i].n_paths == 0)
 			continue;
-		*out = (struct owner){ n + (unsigned)id, &cas->list[i] };
+		*out = (struct owner){ n + (unsigned)c->issuer, &cas->list[i] };
 		return true;
 	}
 	return false;
@@ -386,7 +376,7 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 	    store_authority_list(db, a, &cas.list, &cas.n, e) == -1)
 		return -1;
 	for (i = 0; i < all.n; i++) {
-		if (!find_owner(f, &cas, all.list[i].issuer, &owner))
+		if (!find_owner(f, &cas, &all.list[i], &owner))
 			continue;
 		d = find_done(f, owner.issuer, all.list[i].scope);
 		/* a database that went back does not take a list back */

@@ -37,9 +37,6 @@ struct files *files_new(
     const struct settings *settings, const struct files_conf *conf);
 void files_free(struct files *f);
 
-/* The issuers' row ids, in the order of the settings; 0: not known. */
-void files_issuers(struct files *f, const int *ids);
-
 /*
  * Fetches the lists that are newer than the files and replaces these;
  * '*fresh' counts them.  UNAVAILABLE: database or directory; then the files

@@ -1,24 +1,23 @@
 /* chancery-ocspd: answers OCSP requests from memory, serves CRLs. */
-#include <getopt.h>
 #include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/daemon.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sandbox.h"
 #include "base/settings.h"
+#include "ocsp/crls.h"
 #include "ocsp/feed.h"
 #include "ocsp/responder.h"
 #include "ocsp/service.h"
@@ -41,38 +40,10 @@ struct ocspd {
 	struct responder *responder;
 	struct statics *statics;
 	struct service *service;
+	struct crls *crls;
 	struct http_server *http;
 	bool require_sandbox;
 };
-
-static atomic_bool stopping;
-
-static void
-on_signal(int sig)
-{
-	(void)sig;
-	atomic_store(&stopping, true);
-}
-
-static void
-catch_signals(void)
-{
-	struct sigaction stop = { .sa_handler = on_signal };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-
-	(void)sigaction(SIGTERM, &stop, NULL);
-	(void)sigaction(SIGINT, &stop, NULL);
-	(void)sigaction(SIGPIPE, &ignore, NULL);
-	/* a supervisor tells every daemon to read its files again */
-	(void)sigaction(SIGHUP, &ignore, NULL);
-}
-
-static int
-fail(const char *what, const struct err *e)
-{
-	log_event(LOG_ERROR, what, "msg", e->text, NULL);
-	return -1;
-}
 
 static void
 set_names(struct ocspd *d)
@@ -108,6 +79,8 @@ prepare(struct ocspd *d, struct err *e)
 		s, "chancery_ocsp", d->read_db, sizeof(d->read_db), e) == -1 ||
 	    setup_authorities(d->arena, s, &d->world.authorities,
 		&d->world.n_authorities, e) == -1)
+		return -1;
+	if (crls_new(s, d->read_db, &d->crls, e) == -1)
 		return -1;
 	d->statics = statics_new(s->ocsp.files);
 	if (setup_certificates(d->statics, s, e) == -1)
@@ -212,8 +185,9 @@ keep_house(void *arg)
 	int64_t interval = d->settings->ocsp.snapshot_interval_s * 1000000;
 	int64_t next = clock_mono_us() + interval;
 
-	while (!atomic_load(&stopping)) {
+	while (!daemon_stopping()) {
 		responder_step(d->responder);
+		crls_step(d->crls);
 		if (clock_mono_us() >= next) {
 			save(d);
 			next = clock_mono_us() + interval;
@@ -229,7 +203,7 @@ run(struct ocspd *d)
 {
 	bool told = false;
 
-	while (!atomic_load(&stopping)) {
+	while (!daemon_stopping()) {
 		feed_step(d->feed);
 		if (told || atomic_load(&d->world.trust) == ANSWER_EMPTY)
 			continue;
@@ -254,18 +228,19 @@ start_house(struct ocspd *d, pthread_t *thread, struct err *e)
 }
 
 static int
-serve(struct ocspd *d)
+run_all(struct ocspd *d)
 {
 	const struct feed_conf feed = { &d->world, d->read_db,
-		d->settings->ocsp.snapshot, d->accept };
+		d->settings->ocsp.snapshot, d->accept,
+		d->settings->ocsp.files };
 	pthread_t house;
 	struct err e;
 
 	if (confine(d, &e) == -1)
-		return fail("sandbox", &e);
+		return daemon_fail("sandbox", &e);
 	d->feed = feed_new(&feed);
 	if (open_http(d, &e) == -1 || start_house(d, &house, &e) == -1)
-		return fail("start", &e);
+		return daemon_fail("start", &e);
 	run(d);
 	(void)pthread_join(house, NULL);
 	save(d);
@@ -278,6 +253,7 @@ clear(struct ocspd *d)
 	http_server_free(d->http);
 	service_free(d->service);
 	statics_free(d->statics);
+	crls_free(d->crls);
 	feed_free(d->feed);
 	responder_free(d->responder);
 	epoch_free(d->world.epoch);
@@ -290,88 +266,78 @@ start(struct ocspd *d)
 	int rc;
 
 	set_names(d);
-	catch_signals();
 	/* a supervisor has changed to the user already */
 	if (geteuid() == 0 && sandbox_drop(d->settings->users.ocsp, &e) == -1)
-		return fail("user", &e);
-	rc = prepare(d, &e) == -1 ? fail("configuration", &e) : serve(d);
+		return daemon_fail("user", &e);
+	rc = prepare(d, &e) == -1 ? daemon_fail("configuration", &e)
+				  : run_all(d);
 	clear(d);
 	return rc;
 }
 
-static int
-make_key(const struct ocspd *d)
+static struct ocspd *
+new_ocspd(const struct settings_file *file)
 {
+	static struct ocspd d;
+
+	d.settings = settings_get(file);
+	d.arena = arena_new();
+	return &d;
+}
+
+static int
+serve(const struct settings_file *file, bool require_sandbox)
+{
+	struct ocspd *d = new_ocspd(file);
+	int rc;
+
+	d->require_sandbox = require_sandbox;
+	rc = start(d);
+	arena_free(d->arena);
+	return rc;
+}
+
+static int
+make_key(const struct settings_file *file)
+{
+	struct ocspd *d = new_ocspd(file);
 	const char *pem;
 	struct err e;
+	int rc;
 
 	if (responder_make_host_key(
 		d->arena, d->settings->ocsp.host_key, &pem, &e) == -1)
-		return fail("host key", &e);
-	return fputs(pem, stdout) < 0 ? -1 : 0;
+		rc = daemon_fail("host key", &e);
+	else
+		rc = fputs(pem, stdout) < 0 ? -1 : 0;
+	arena_free(d->arena);
+	return rc;
 }
 
 static int
-accept_database(struct ocspd *d)
+accept_database(const struct settings_file *file)
 {
+	struct ocspd *d = new_ocspd(file);
 	struct err e;
+	int rc;
 
 	set_names(d);
-	if (file_replace(d->accept, span_str("accept\n"), 0600, &e) == -1)
-		return fail("accept", &e);
-	return 0;
-}
-
-static void
-usage(void)
-{
-	(void)fprintf(stderr,
-	    "usage: chancery-ocspd [-d] [--require-sandbox] -c chancery.yaml\n"
-	    "       chancery-ocspd --make-host-key -c chancery.yaml\n"
-	    "       chancery-ocspd --accept-database -c chancery.yaml\n");
-	exit(2);
+	rc = file_replace(d->accept, span_str("accept\n"), 0600, &e);
+	if (rc == -1)
+		(void)daemon_fail("accept", &e);
+	arena_free(d->arena);
+	return rc;
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "require-sandbox", no_argument, NULL, 'S' },
-		{ "make-host-key", no_argument, NULL, 'K' },
-		{ "accept-database", no_argument, NULL, 'A' },
-		{ NULL, 0, NULL, 0 },
+	static const struct daemon_act acts[] = {
+		{ "make-host-key", make_key },
+		{ "accept-database", accept_database },
+		{ NULL, NULL },
 	};
-	enum log_level level = LOG_INFO;
-	struct settings_file *settings;
-	static struct ocspd d;
-	const char *file = NULL;
-	int c, act = 0, rc;
-	struct err e;
+	static const struct daemon ocspd = { "ocspd", serve, acts };
 
-	while ((c = getopt_long(argc, argv, "c:d", options, NULL)) != -1) {
-		if (c == 'c')
-			file = optarg;
-		else if (c == 'd')
-			level = LOG_DEBUG;
-		else if (c == 'S')
-			d.require_sandbox = true;
-		else if (c == 'K' || c == 'A')
-			act = c;
-		else
-			usage();
-	}
-	if (file == NULL || optind != argc)
-		usage();
-	log_init("ocspd", level);
-	(void)prctl(PR_SET_DUMPABLE, 0);
-	if (settings_load(file, &settings, &e) == -1)
-		return fail("configuration", &e) == -1;
-	d.settings = settings_get(settings);
-	d.arena = arena_new();
-	rc = act == 'K'   ? make_key(&d)
-	     : act == 'A' ? accept_database(&d)
-			  : start(&d);
-	arena_free(d.arena);
-	settings_free(settings);
-	return rc == -1 ? 1 : 0;
+	return daemon_main(&ocspd, argc, argv);
 }

@@ -252,7 +252,8 @@ serve(const struct settings_file *file, bool require_sandbox)
 int
 main(int argc, char **argv)
 {
-	static const struct daemon enrolld = { "enrolld", serve };
+	static const struct daemon enrolld = { .name = "enrolld",
+		.serve = serve };
 
 	return daemon_main(&enrolld, argc, argv);
 }

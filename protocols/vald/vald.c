@@ -44,7 +44,7 @@ serve(const struct settings_file *file, bool require_sandbox)
 int
 main(int argc, char **argv)
 {
-	static const struct daemon vald = { "vald", serve };
+	static const struct daemon vald = { .name = "vald", .serve = serve };
 
 	return daemon_main(&vald, argc, argv);
 }

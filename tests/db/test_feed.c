@@ -32,7 +32,7 @@ static int issuer;
 static int
 set_up(void **state)
 {
-	struct feed_conf conf = { &world, conninfo, snapshot, accepted };
+	struct feed_conf conf = { &world, conninfo, snapshot, accepted, NULL };
 	struct db *oper;
 	struct err e;
 
@@ -194,8 +194,9 @@ issue_again(struct sample *s)
 	struct err e;
 	int i;
 
-	for (i = 0; store_cert_reserve(w, &s->intent, &s->cert.id, &e) == -1 ||
-		    store_cert_commit(w, &s->cert, "req", &e) == -1;
+	for (i = 0;
+	     store_cert_reserve(w, &s->intent, NULL, &s->cert.id, &e) == -1 ||
+	     store_cert_commit(w, &s->cert, "req", &e) == -1;
 	     i++) {
 		if (i == 200)
 			fail_msg("%s", e.text);
@@ -207,7 +208,7 @@ issue_again(struct sample *s)
 static void
 test_snapshot(void **state)
 {
-	struct feed_conf conf = { &world, conninfo, snapshot, accepted };
+	struct feed_conf conf = { &world, conninfo, snapshot, accepted, NULL };
 	struct err e;
 
 	(void)state;

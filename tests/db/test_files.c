@@ -348,7 +348,6 @@ setup(void **state)
 	dir = arena_printf(a, "%s/files", pg_dir(pg));
 	conf.dir = dir;
 	f = files_new(&settings, &conf);
-	files_issuers(f, &issuer);
 	return 0;
 }
 

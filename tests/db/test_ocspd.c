@@ -348,6 +348,42 @@ test_rollback(void **state)
 	assert_true(ocspd_health(d, 200, "ok"));
 }
 
+static void
+put_crl(const char *name, const struct ocsp_ca *by, int n)
+{
+	struct err e;
+
+	if (file_replace(
+		arena_printf(d->arena, "%s/ocsp/files/%s", d->dir, name),
+		ocsp_ca_crl(by, d->arena, serial(n)), 0644, &e) == -1)
+		fail_msg("%s", e.text);
+}
+
+/* Nothing is remembered but a CRL: what is on it is not good. */
+static void
+test_crl(void **state)
+{
+	struct ocsp_ca other;
+
+	(void)state;
+	ocsp_ca_init(&other, "tls"); /* another key under the same name */
+	put_crl("other.crl", &other, 18);
+	ocsp_ca_clear(&other);
+	ocspd_stop(d, SIGTERM);
+	put_crl("tls.crl", &d->ca, 17);
+	(void)unlink(arena_printf(d->arena, "%s/ocsp/status", d->dir));
+	ocspd_start(d);
+	assert_true(ocspd_health(d, 503, "back in time"));
+	(void)usleep(200000);
+	ocspd_certify(d, 86400, false);
+	(void)usleep(1500000);
+	assert_int_equal(ocspd_status(d, serial(17)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_int_equal(ocspd_run(d, "--accept-database"), 0);
+	assert_true(ocspd_becomes(d, serial(17), REVOKED));
+	assert_int_equal(ocspd_status(d, serial(18)), GOOD);
+}
+
 int
 main(void)
 {
@@ -359,6 +395,7 @@ main(void)
 		cmocka_unit_test(test_database_lost),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_crl),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -99,6 +99,69 @@ ocsp_ca_delegate(
 	return c;
 }
 
+static void
+add_number_and_aki(X509_CRL *crl, X509 *issuer)
+{
+	ASN1_INTEGER *number = ASN1_INTEGER_new();
+	X509V3_CTX ctx;
+	X509_EXTENSION *aki;
+
+	X509V3_set_ctx(&ctx, issuer, NULL, NULL, crl, 0);
+	aki = X509V3_EXT_conf_nid(
+	    NULL, &ctx, NID_authority_key_identifier, "keyid:always");
+	must(aki != NULL && X509_CRL_add_ext(crl, aki, -1) == 1 &&
+	     ASN1_INTEGER_set(number, 7) == 1 &&
+	     X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0) == 1);
+	X509_EXTENSION_free(aki);
+	ASN1_INTEGER_free(number);
+}
+
+static X509_REVOKED *
+new_entry(struct span serial)
+{
+	AUTO(BIGNUM) n = BN_bin2bn(serial.p, (int)serial.n, NULL);
+	AUTO(ASN1_INTEGER) i = BN_to_ASN1_INTEGER(n, NULL);
+	X509_REVOKED *r = X509_REVOKED_new();
+	ASN1_ENUMERATED *reason = ASN1_ENUMERATED_new();
+	ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
+
+	must(X509_REVOKED_set_serialNumber(r, i) == 1 &&
+	     X509_REVOKED_set_revocationDate(r, now) == 1 &&
+	     ASN1_ENUMERATED_set(reason, 1) == 1 &&
+	     X509_REVOKED_add1_ext_i2d(r, NID_crl_reason, reason, 0, 0) == 1);
+	ASN1_ENUMERATED_free(reason);
+	ASN1_TIME_free(now);
+	return r;
+}
+
+struct span
+ocsp_ca_crl(const struct ocsp_ca *ca, struct arena *a, struct span serial)
+{
+	X509_CRL *crl = X509_CRL_new();
+	ASN1_TIME *from = X509_gmtime_adj(NULL, -60);
+	ASN1_TIME *to = X509_gmtime_adj(NULL, 86400);
+	unsigned char *der = NULL;
+	struct span out;
+	int n;
+
+	must(crl != NULL && X509_CRL_set_version(crl, 1) == 1 &&
+	     X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca->cert)) ==
+		 1 &&
+	     X509_CRL_set1_lastUpdate(crl, from) == 1 &&
+	     X509_CRL_set1_nextUpdate(crl, to) == 1 &&
+	     X509_CRL_add0_revoked(crl, new_entry(serial)) == 1);
+	add_number_and_aki(crl, ca->cert);
+	must(X509_CRL_sign(crl, ca->key, EVP_sha256()) > 0);
+	n = i2d_X509_CRL(crl, &der);
+	must(n > 0);
+	out = span_of(arena_memdup(a, der, (size_t)n), (size_t)n);
+	OPENSSL_free(der);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(to);
+	X509_CRL_free(crl);
+	return out;
+}
+
 struct span
 ocsp_ca_der(struct arena *a, X509 *cert)
 {

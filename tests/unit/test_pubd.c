@@ -228,7 +228,7 @@ test_complete(void **state)
 	pubd_stop(&x, 0, SIGTERM);
 }
 
-/* Numbers rise over a restart, and a standing list is not made anew. */
+/* Numbers rise over a restart. */
 static void
 test_restart(void **state)
 {

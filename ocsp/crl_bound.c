@@ -1,0 +1,146 @@
+#include "ocsp/crl_bound.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/objects.h>
+
+#include "base/arena.h"
+#include "hsm/crlcheck.h"
+#include "hsm/tosign.h"
+#include "ocsp/delegate_int.h"
+
+#define DEPTH_MAX 4
+#define REASON_HOLD 6
+
+AUTO_DEFINE(X509_ALGOR, X509_ALGOR_free);
+
+struct walk {
+	const struct authority *list;
+	size_t n, counted;
+	void (*fn)(void *arg, const struct crl_bound_entry *entry);
+	void *arg;
+};
+
+static const struct authority *
+find_issuer(const struct walk *w, struct span name)
+{
+	uint8_t hash[20];
+	size_t i;
+
+	if (EVP_Digest(name.p, name.n, hash, NULL, EVP_sha1(), NULL) != 1)
+		return NULL;
+	for (i = 0; i < w->n; i++) {
+		if (memcmp(w->list[i].name_hash[OCSP_HASH_SHA1], hash, 20) == 0)
+			return &w->list[i];
+	}
+	return NULL;
+}
+
+static int
+is_signed(const struct authority *issuer, struct span tbs, struct span alg,
+    struct span signature)
+{
+	const uint8_t *p = issuer->cert.p, *q = alg.p;
+	AUTO(X509) ca = d2i_X509(NULL, &p, (long)issuer->cert.n);
+	AUTO(X509_ALGOR) algor = d2i_X509_ALGOR(NULL, &q, (long)alg.n);
+	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
+	const ASN1_OBJECT *oid = NULL;
+	int md = NID_undef;
+
+	if (ca == NULL || algor == NULL || ctx == NULL)
+		return 0;
+	X509_ALGOR_get0(&oid, NULL, NULL, algor);
+	return OBJ_find_sigid_algs(OBJ_obj2nid(oid), &md, NULL) == 1 &&
+	       EVP_DigestVerifyInit(ctx, NULL, EVP_get_digestbynid(md), NULL,
+		   X509_get0_pubkey(ca)) == 1 &&
+	       EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) ==
+		   1;
+}
+
+static void
+read_list(struct walk *w, struct span der)
+{
+	struct crl_bound_entry out = { .issuer = NULL };
+	struct span tbs, alg, signature;
+	struct crlcheck_entry entry;
+	struct crlcheck crl;
+	struct err e;
+
+	if (tosign_unwrap(der, &tbs, &alg, &signature, &e) == -1 ||
+	    crlcheck_read(tbs, &crl, &e) == -1 || crl.delta)
+		return;
+	out.issuer = find_issuer(w, crl.issuer);
+	if (out.issuer == NULL || !is_signed(out.issuer, tbs, alg, signature))
+		return;
+	w->counted++;
+	out.this_update = crl.this_update;
+	while (crlcheck_next(&crl.list, &entry)) {
+		out.serial = entry.serial;
+		out.reason = entry.reason;
+		if (entry.reason != REASON_HOLD)
+			w->fn(w->arg, &out);
+	}
+}
+
+static void
+read_file(struct walk *w, int fd, size_t size)
+{
+	void *p;
+
+	if (size == 0 || size > CRLCHECK_MAX)
+		return;
+	p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return;
+	read_list(w, span_of(p, size));
+	(void)munmap(p, size);
+}
+
+static void walk_dir(struct walk *w, const char *path, int depth);
+
+static void
+visit(struct walk *w, const char *dir, const char *name, int depth)
+{
+	AUTO(arena_auto) a = arena_new();
+	const char *path = arena_printf(a, "%s/%s", dir, name);
+	AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	size_t n = strlen(name);
+	struct stat st;
+
+	if (fd == -1 || fstat(fd, &st) == -1)
+		return;
+	if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+		walk_dir(w, path, depth + 1);
+	else if (S_ISREG(st.st_mode) && n > 4 &&
+		 strcmp(name + n - 4, ".crl") == 0)
+		read_file(w, fd, (size_t)st.st_size);
+}
+
+static void
+walk_dir(struct walk *w, const char *path, int depth)
+{
+	DIR *d = opendir(path);
+	const struct dirent *entry;
+
+	while (d != NULL && (entry = readdir(d)) != NULL) {
+		if (entry->d_name[0] != '.')
+			visit(w, path, entry->d_name, depth);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+}
+
+size_t
+crl_bound_each(const char *dir, const struct authority *list, size_t n,
+    void (*fn)(void *arg, const struct crl_bound_entry *entry), void *arg)
+{
+	struct walk w = { list, n, 0, fn, arg };
+
+	walk_dir(&w, dir, 0);
+	return w.counted;
+}
