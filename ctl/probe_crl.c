@@ -28,36 +28,42 @@ bad_crl(struct ctl *c, struct probe *p, const struct crl_state *x)
 		  "published\" and why");
 }
 
+/* The lists of one CA: how many there are of the 'n' from 's' on. */
+static size_t
+probe_ca(struct ctl *c, struct probe *p, const struct crl_state *s, size_t n)
+{
+	char due[CLOCK_RFC3339_SIZE];
+	int64_t next = INT64_MAX;
+	bool bad = false;
+	size_t k;
+
+	for (k = 0; k < n && strcmp(s[k].ca, s[0].ca) == 0; k++) {
+		if (s[k].late)
+			bad_crl(c, p, &s[k]);
+		else if (s[k].wanted && s[k].due < next)
+			next = s[k].due;
+		bad = bad || s[k].late;
+	}
+	if (bad || next == INT64_MAX)
+		return k;
+	clock_rfc3339(next, due);
+	probe_add(c, p, "crl", true,
+	    arena_printf(c->a, "%s: %zu, the next due at %s", s[0].ca, k, due),
+	    NULL);
+	return k;
+}
+
 void
 probe_crls(struct ctl *c, struct probe *p, struct db *db)
 {
 	struct crl_state *s;
-	char due[CLOCK_RFC3339_SIZE];
-	size_t i, k, n, bad;
-	int64_t next;
 	struct err e;
+	size_t i, n;
 
 	if (crl_states(c, db, &s, &n, &e) == -1) {
 		probe_add(c, p, "crl", false, e.text, "correct what it names");
 		return;
 	}
-	for (i = 0; i < n; i = k) {
-		next = INT64_MAX;
-		bad = 0;
-		for (k = i; k < n && strcmp(s[k].ca, s[i].ca) == 0; k++) {
-			if (s[k].late) {
-				bad_crl(c, p, &s[k]);
-				bad++;
-			} else if (s[k].wanted && s[k].due < next) {
-				next = s[k].due;
-			}
-		}
-		if (bad > 0 || next == INT64_MAX)
-			continue;
-		clock_rfc3339(next, due);
-		probe_add(c, p, "crl", true,
-		    arena_printf(c->a, "%s: %zu, the next due at %s", s[i].ca,
-			k - i, due),
-		    NULL);
-	}
+	for (i = 0; i < n;)
+		i += probe_ca(c, p, &s[i], n - i);
 }
