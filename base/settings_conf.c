@@ -120,10 +120,10 @@ static const cyaml_schema_field_t users_fields[] = {
 	STR("enroll", OPT, struct settings_users, enroll),
 	STR("vald", OPT, struct settings_users, vald),
 	STR("signd", OPT, struct settings_users, signd),
-	STR("pub", OPT, struct settings_users, pub),
-	STR("ocsp", OPT, struct settings_users, ocsp),
 	STR("postgres", OPT, struct settings_users, postgres),
 	STR("oper", OPT, struct settings_users, oper),
+	STR("pub", OPT, struct settings_users, pub),
+	STR("ocsp", OPT, struct settings_users, ocsp),
 	CYAML_FIELD_END,
 };
 

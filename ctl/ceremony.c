@@ -17,6 +17,7 @@
 #include "ca/lint.h"
 #include "ca/tbs.h"
 #include "ctl/ceremony_conf.h"
+#include "ctl/ceremony_int.h"
 #include "ctl/offline.h"
 
 #define FILE_MAX ((size_t)64 * 1024 * 1024)
@@ -28,33 +29,21 @@
 typedef struct conf conf_auto;
 AUTO_DEFINE(conf_auto, conf_free);
 
-struct ceremony {
-	struct ctl *c;
-	struct arena *a;
-	const struct conf *conf;
-	const struct ceremony_conf *in;
-	const char *dir;     /* of the file */
-	const char *scratch; /* for what signd reads and writes */
-	const char *signd;
-	struct buf transcript;
-	struct err *e;
-};
-
 /* What is known of an authority once its turn is over. */
 struct made {
 	struct issuer issuer;
 	const char *chain_pem;
 };
 
-static const char *
-path_in(const struct ceremony *x, const char *path)
+const char *
+ceremony_path(const struct ceremony *x, const char *path)
 {
 	return path[0] == '/' ? path
 			      : arena_printf(x->a, "%s/%s", x->dir, path);
 }
 
-static void
-say(struct ceremony *x, const char *what, const char *detail)
+void
+ceremony_say(struct ceremony *x, const char *what, const char *detail)
 {
 	char now[CLOCK_RFC3339_SIZE];
 
@@ -64,8 +53,8 @@ say(struct ceremony *x, const char *what, const char *detail)
 		buf_printf(&x->transcript, "%s\n", detail);
 }
 
-static const struct ceremony_authority *
-authority(const struct ceremony *x, const char *name)
+const struct ceremony_authority *
+ceremony_authority(const struct ceremony *x, const char *name)
 {
 	unsigned i;
 
@@ -85,14 +74,16 @@ key_lines(const struct ceremony *x, const struct ceremony_key *k)
 	} lines[] = {
 		{ "module", k->module },
 		{ "uri", k->uri },
-		{ "pin-file",
-		    k->pin_file == NULL ? NULL : path_in(x, k->pin_file) },
+		{ "pin-file", k->pin_file == NULL
+				  ? NULL
+				  : ceremony_path(x, k->pin_file) },
 		{ "pin-credential", k->pin_credential },
 		{ "keyfile",
-		    k->keyfile == NULL ? NULL : path_in(x, k->keyfile) },
-		{ "passphrase-file", k->passphrase_file == NULL
-					 ? NULL
-					 : path_in(x, k->passphrase_file) },
+		    k->keyfile == NULL ? NULL : ceremony_path(x, k->keyfile) },
+		{ "passphrase-file",
+		    k->passphrase_file == NULL
+			? NULL
+			: ceremony_path(x, k->passphrase_file) },
 		{ "passphrase-credential", k->passphrase_credential },
 	};
 	const char *text = "";
@@ -115,18 +106,18 @@ ask(struct ceremony *x, const struct offline *o, const char *verb,
 	const char *answer;
 
 	if (offline_call(x->a, o, request, &answer, x->e) == -1) {
-		say(x, arena_printf(x->a, "signer %s failed", verb),
+		ceremony_say(x, arena_printf(x->a, "signer %s failed", verb),
 		    x->e->text);
 		return -1;
 	}
-	say(x, arena_printf(x->a, "signer %s", verb),
+	ceremony_say(x, arena_printf(x->a, "signer %s", verb),
 	    arena_printf(x->a, "%s%s", request, answer));
 	return 0;
 }
 
-static int
-call(struct ceremony *x, const struct ceremony_key *k, const char *verb,
-    const char *lines)
+int
+ceremony_call(struct ceremony *x, const struct ceremony_key *k,
+    const char *verb, const char *lines)
 {
 	const struct offline o = { x->signd, x->scratch, k->environment,
 		k->environment_count };
@@ -144,14 +135,14 @@ init_token(struct ceremony *x, const struct ceremony_token *t)
 	if (ask(x, &o, "init-token",
 		arena_printf(x->a,
 		    "module=%s\nlabel=%s\nso-pin-file=%s\npin-file=%s\n",
-		    t->module, t->label, path_in(x, t->so_pin_file),
-		    path_in(x, t->pin_file))) == -1)
+		    t->module, t->label, ceremony_path(x, t->so_pin_file),
+		    ceremony_path(x, t->pin_file))) == -1)
 		return err_prefix(x->e, "token \"%s\"", t->label);
 	return 0;
 }
 
-static const char *
-scratch_file(const struct ceremony *x, const char *name)
+const char *
+ceremony_scratch(const struct ceremony *x, const char *name)
 {
 	return arena_printf(x->a, "%s/%s", x->scratch, name);
 }
@@ -161,16 +152,16 @@ static int
 make_key(
     struct ceremony *x, const struct ceremony_authority *a, struct span *spki)
 {
-	const char *out = scratch_file(x, "public.pem");
+	const char *out = ceremony_scratch(x, "public.pem");
 	struct span pem;
 
 	if (a->algorithm == NULL)
 		return err_set(x->e, ERR_MALFORMED,
 		    "authority \"%s\" needs an algorithm", a->name);
-	if (call(x, a->key, "make-key",
+	if (ceremony_call(x, a->key, "make-key",
 		arena_printf(x->a, "algorithm=%s\npublic=%s\n", a->algorithm,
 		    out)) == -1 ||
-	    call(x, a->key, "attributes", "") == -1 ||
+	    ceremony_call(x, a->key, "attributes", "") == -1 ||
 	    file_read(x->a, out, 65536, &pem, x->e) == -1)
 		return -1;
 	return pem_decode(x->a, "PUBLIC KEY", pem, spki, x->e);
@@ -270,8 +261,8 @@ static int
 sign(struct ceremony *x, const struct ceremony_authority *a,
     const struct ceremony_authority *signer, struct span tbs)
 {
-	const char *in = scratch_file(x, "tbs.der");
-	const char *out = path_in(x, a->certificate);
+	const char *in = ceremony_scratch(x, "tbs.der");
+	const char *out = ceremony_path(x, a->certificate);
 	bool self = a == signer;
 	const char *lines;
 
@@ -279,8 +270,9 @@ sign(struct ceremony *x, const struct ceremony_authority *a,
 		return -1;
 	lines = self ? arena_printf(x->a, "tbs=%s\nout=%s\n", in, out)
 		     : arena_printf(x->a, "issuer=%s\ntbs=%s\nout=%s\n",
-			   path_in(x, signer->certificate), in, out);
-	return call(x, signer->key, self ? "self-sign" : "sign-ca", lines);
+			   ceremony_path(x, signer->certificate), in, out);
+	return ceremony_call(
+	    x, signer->key, self ? "self-sign" : "sign-ca", lines);
 }
 
 /* An issuer elsewhere must have certified the key of our request. */
@@ -293,7 +285,8 @@ check_request(struct ceremony *x, const struct ceremony_authority *a,
 
 	if (a->csr == NULL)
 		return 0;
-	if (file_read(x->a, path_in(x, a->csr), CSR_MAX, &bytes, x->e) == -1 ||
+	if (file_read(x->a, ceremony_path(x, a->csr), CSR_MAX, &bytes, x->e) ==
+		-1 ||
 	    csr_parse_any(x->a, bytes, &want, x->e) == -1)
 		return -1;
 	if (!span_eq(want.spki, made->spki))
@@ -310,8 +303,8 @@ take_in(struct ceremony *x, const struct ceremony_authority *a,
 	struct span pem, der, tbs, alg, signature;
 	const struct pubkey *key;
 
-	if (file_read(x->a, path_in(x, a->certificate), 65536, &pem, x->e) ==
-		-1 ||
+	if (file_read(x->a, ceremony_path(x, a->certificate), 65536, &pem,
+		x->e) == -1 ||
 	    pem_decode(x->a, "CERTIFICATE", pem, &der, x->e) == -1 ||
 	    issuer_open(x->a, a->name, der, &out->issuer, x->e) == -1 ||
 	    tosign_unwrap(der, &tbs, &alg, &signature, x->e) == -1)
@@ -329,7 +322,7 @@ take_in(struct ceremony *x, const struct ceremony_authority *a,
 	if (a->chain == NULL || strcmp(a->issuer, "external") == 0)
 		return 0;
 	return file_replace(
-	    path_in(x, a->chain), span_str(out->chain_pem), 0644, x->e);
+	    ceremony_path(x, a->chain), span_str(out->chain_pem), 0644, x->e);
 }
 
 static int
@@ -344,9 +337,9 @@ write_csr(struct ceremony *x, const struct ceremony_authority *a)
 	if (dn_parse(x->a, a->subject, &dn, x->e) == -1)
 		return -1;
 	dn_encode(&name, &dn);
-	return call(x, a->key, "csr",
+	return ceremony_call(x, a->key, "csr",
 	    arena_printf(x->a, "subject=%s\nout=%s\n",
-		hex_encode(x->a, buf_get(&name)), path_in(x, a->csr)));
+		hex_encode(x->a, buf_get(&name)), ceremony_path(x, a->csr)));
 }
 
 /* The key that is to be certified: ours, or that of a request. */
@@ -362,7 +355,8 @@ find_key(
 	if (a->csr == NULL)
 		return err_set(x->e, ERR_MALFORMED,
 		    "authority \"%s\" needs a key or a csr", a->name);
-	if (file_read(x->a, path_in(x, a->csr), CSR_MAX, &bytes, x->e) == -1 ||
+	if (file_read(x->a, ceremony_path(x, a->csr), CSR_MAX, &bytes, x->e) ==
+		-1 ||
 	    csr_parse_any(x->a, bytes, &want, x->e) == -1)
 		return err_prefix(x->e, "authority \"%s\"", a->name);
 	*spki = want.spki;
@@ -374,7 +368,7 @@ make(struct ceremony *x, const struct ceremony_authority *a,
     const struct made *by)
 {
 	const struct ceremony_authority *signer =
-	    by == NULL ? a : authority(x, a->issuer);
+	    by == NULL ? a : ceremony_authority(x, a->issuer);
 	struct span spki, tbs;
 
 	if (find_key(x, a, &spki) == -1)
@@ -392,7 +386,7 @@ make(struct ceremony *x, const struct ceremony_authority *a,
 static bool
 is_there(const struct ceremony *x, const char *path)
 {
-	return path != NULL && access(path_in(x, path), F_OK) == 0;
+	return path != NULL && access(ceremony_path(x, path), F_OK) == 0;
 }
 
 static int
@@ -401,34 +395,38 @@ one_authority(struct ceremony *x, unsigned i, struct made *list)
 	const struct ceremony_authority *a = &x->in->authorities[i];
 	bool external = strcmp(a->issuer, "external") == 0;
 	const struct made *by = NULL;
+	bool found = false;
 	unsigned k;
 
 	for (k = 0; k < i; k++) {
-		if (strcmp(x->in->authorities[k].name, a->issuer) == 0)
-			by = &list[k];
+		if (strcmp(x->in->authorities[k].name, a->issuer) != 0)
+			continue;
+		by = &list[k];
+		found = true;
 	}
-	if (by == NULL && !external && strcmp(a->issuer, "self") != 0)
+	if (!found && !external && strcmp(a->issuer, "self") != 0)
 		return err_set(x->e, ERR_MALFORMED,
 		    "authority \"%s\": issuer \"%s\" does not stand before it",
 		    a->name, a->issuer);
 	if (is_there(x, a->certificate)) {
-		say(x, arena_printf(x->a, "authority %s is there", a->name),
-		    NULL);
+		ceremony_say(x,
+		    arena_printf(x->a, "authority %s is there", a->name), NULL);
 	} else if (external && is_there(x, a->csr)) {
 		(void)printf("%s: waits for its certificate in %s\n", a->name,
-		    path_in(x, a->certificate));
+		    ceremony_path(x, a->certificate));
 		return 0;
 	} else if (make(x, a, by) == -1) {
 		return -1;
 	} else if (external) {
 		(void)printf("%s: request written to %s; put the certificate "
 			     "into %s and run this again\n",
-		    a->name, path_in(x, a->csr), path_in(x, a->certificate));
+		    a->name, ceremony_path(x, a->csr),
+		    ceremony_path(x, a->certificate));
 		return 0;
 	}
 	if (take_in(x, a, by, &list[i]) == -1)
 		return -1;
-	(void)printf("%s: %s\n", a->name, path_in(x, a->certificate));
+	(void)printf("%s: %s\n", a->name, ceremony_path(x, a->certificate));
 	return 0;
 }
 
@@ -442,31 +440,42 @@ record_program(struct ceremony *x, const char *path)
 	if (file_read(x->a, path, FILE_MAX, &bytes, x->e) == -1)
 		return -1;
 	sha256(bytes, digest);
-	say(x, arena_printf(x->a, "program %s", path),
+	ceremony_say(x, arena_printf(x->a, "program %s", path),
 	    arena_printf(x->a, "sha256=%s",
 		hex_encode(x->a, span_of(digest, sizeof(digest)))));
 	return 0;
 }
 
 static int
-run_steps(struct ceremony *x)
+make_all(struct ceremony *x, void *arg)
 {
 	struct made *list =
 	    arena_array(x->a, x->in->authorities_count, sizeof(*list));
 	unsigned i;
 	int rc = 0;
 
-	say(x, "ceremony", (const char *)conf_text(x->conf).p);
-	if (record_program(x, "/proc/self/exe") == -1 ||
-	    record_program(x, x->signd) == -1)
-		return -1;
+	(void)arg;
 	for (i = 0; i < x->in->tokens_count && rc == 0; i++)
 		rc = init_token(x, &x->in->tokens[i]);
 	for (i = 0; i < x->in->authorities_count && rc == 0; i++)
 		rc = one_authority(x, i, list);
 	for (i = 0; i < x->in->authorities_count; i++)
 		pubkey_clear(&list[i].issuer.key);
-	say(x, rc == 0 ? "done" : "failed", rc == 0 ? NULL : x->e->text);
+	return rc;
+}
+
+static int
+run_steps(struct ceremony *x, ceremony_steps *steps, void *arg)
+{
+	int rc;
+
+	ceremony_say(x, "ceremony", (const char *)conf_text(x->conf).p);
+	if (record_program(x, "/proc/self/exe") == -1 ||
+	    record_program(x, x->signd) == -1)
+		return -1;
+	rc = steps(x, arg);
+	ceremony_say(
+	    x, rc == 0 ? "done" : "failed", rc == 0 ? NULL : x->e->text);
 	return rc;
 }
 
@@ -474,7 +483,8 @@ run_steps(struct ceremony *x)
 static int
 save_transcript(struct ceremony *x, struct err *e)
 {
-	const char *path = path_in(x, x->in->transcript), *free_path = path;
+	const char *path = ceremony_path(x, x->in->transcript),
+		   *free_path = path;
 	int i;
 
 	for (i = 2; access(free_path, F_OK) == 0; i++)
@@ -487,17 +497,18 @@ save_transcript(struct ceremony *x, struct err *e)
 static void
 clean_scratch(const struct ceremony *x)
 {
-	(void)unlink(scratch_file(x, "public.pem"));
-	(void)unlink(scratch_file(x, "tbs.der"));
-	(void)unlink(scratch_file(x, "token.lock"));
+	(void)unlink(ceremony_scratch(x, "public.pem"));
+	(void)unlink(ceremony_scratch(x, "tbs.der"));
+	(void)unlink(ceremony_scratch(x, "token.lock"));
 	(void)rmdir(x->scratch);
 }
 
 int
-ceremony_run(struct ctl *c, const char *file, struct err *e)
+ceremony_with(struct ctl *c, const char *file, ceremony_steps *steps, void *arg,
+    struct err *e)
 {
 	char scratch[] = "/tmp/chancery-ceremony-XXXXXX";
-	struct ceremony x = { .c = c, .a = c->a, .e = e };
+	struct ceremony x = { .a = c->a, .e = e };
 	AUTO(conf_auto) conf = NULL;
 	char *copy = realpath(file, NULL);
 	struct err late;
@@ -517,7 +528,7 @@ ceremony_run(struct ctl *c, const char *file, struct err *e)
 		return err_set(e, ERR_UNAVAILABLE, "no scratch directory");
 	x.scratch = scratch;
 	buf_init(&x.transcript, (size_t)16 * 1024 * 1024);
-	rc = run_steps(&x);
+	rc = run_steps(&x, steps, arg);
 	if (save_transcript(&x, &late) == -1 && rc == 0) {
 		*e = late;
 		rc = -1;
@@ -525,4 +536,10 @@ ceremony_run(struct ctl *c, const char *file, struct err *e)
 	clean_scratch(&x);
 	buf_clear(&x.transcript);
 	return rc;
+}
+
+int
+ceremony_run(struct ctl *c, const char *file, struct err *e)
+{
+	return ceremony_with(c, file, make_all, NULL, e);
 }

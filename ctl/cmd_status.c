@@ -15,9 +15,13 @@ print_probe(const struct probe *p)
 {
 	size_t i;
 
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < p->n; i++) {
 		(void)printf("%-11s %-5s %s\n", p->lines[i].what,
-		    p->lines[i].ok ? "ok" : "DOWN", p->lines[i].text);
+		    p->lines[i].ok ? "ok" : "BAD", p->lines[i].text);
+		if (!p->lines[i].ok && p->lines[i].advice != NULL)
+			(void)printf(
+			    "            to do: %s\n", p->lines[i].advice);
+	}
 }
 
 static void
@@ -28,8 +32,9 @@ print_probe_json(const struct probe *p, bool separated, const char *why)
 
 	for (i = 0; i < p->n; i++)
 		(void)json_array_append_new(list,
-		    json_pack("{s:s, s:b, s:s}", "part", p->lines[i].what, "ok",
-			(int)p->lines[i].ok, "text", p->lines[i].text));
+		    json_pack("{s:s, s:b, s:s, s:s*}", "part", p->lines[i].what,
+			"ok", (int)p->lines[i].ok, "text", p->lines[i].text,
+			"advice", p->lines[i].ok ? NULL : p->lines[i].advice));
 	ctl_print_json(json_pack("{s:b, s:o, s:b, s:s*}", "ok", (int)p->ok,
 	    "parts", list, "separated", (int)separated, "why", why));
 }

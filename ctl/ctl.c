@@ -23,6 +23,7 @@ static const struct command {
 	{ "status", cmd_status, "say what is running" },
 	{ "issue", cmd_issue, "issue a certificate for a PKCS#10 request" },
 	{ "revoke", cmd_revoke, "revoke certificates, release a hold" },
+	{ "crl", cmd_crl, "list CRLs, or import that of a root" },
 	{ "show", cmd_show, "show a certificate and its history" },
 	{ "list", cmd_list, "search certificates" },
 	{ "profile", cmd_profile, "list profiles, or test a request" },

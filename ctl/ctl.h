@@ -68,6 +68,7 @@ const char *ctl_daemon(struct ctl *c, const char *name);
 
 /* The commands; argv[0] is the command's name. */
 int cmd_check(struct ctl *c, int argc, char **argv);
+int cmd_crl(struct ctl *c, int argc, char **argv);
 int cmd_init(struct ctl *c, int argc, char **argv);
 int cmd_issue(struct ctl *c, int argc, char **argv);
 int cmd_list(struct ctl *c, int argc, char **argv);

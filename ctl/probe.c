@@ -19,6 +19,7 @@ void
 probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
     const char *text, const char *advice)
 {
+	p->ok = p->ok && ok;
 	if (p->n == PROBE_LINES_MAX)
 		return;
 	p->lines[p->n].what = what;
@@ -26,7 +27,6 @@ probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
 	p->lines[p->n].text = arena_strdup(c->a, text);
 	p->lines[p->n].advice = advice;
 	p->n++;
-	p->ok = p->ok && ok;
 }
 
 static void
@@ -74,12 +74,14 @@ probe_database(struct ctl *c, struct probe *p)
 	}
 	db = db_new(conninfo, "chancery");
 	rc = db_ready(db, &e);
-	db_free(db);
 	probe_add(c, p, "database", rc == 0,
 	    rc == 0 ? (c->s->database == NULL ? "embedded cluster answers"
 					      : "answers")
 		    : e.text,
 	    "is PostgreSQL up, and may this user log in as chancery_oper?");
+	if (rc == 0)
+		probe_crls(c, p, db);
+	db_free(db);
 }
 
 static void
@@ -133,7 +135,6 @@ probe_running(struct ctl *c, struct probe *out)
 	probe_supervisor(c, out);
 	probe_database(c, out);
 	probe_signer(c, out);
-	probe_crls(c, out);
 }
 
 static void

@@ -8,7 +8,9 @@
 
 #include "ctl/ctl.h"
 
-#define PROBE_LINES_MAX 32
+struct db;
+
+#define PROBE_LINES_MAX 64
 
 struct probe {
 	struct {
@@ -23,11 +25,11 @@ struct probe {
 void probe_add(struct ctl *c, struct probe *p, const char *what, bool ok,
     const char *text, const char *advice);
 
-/* The running parts: supervisor, database, each slot of the signer. */
+/* The running parts: supervisor, database, CRLs, each slot of the signer. */
 void probe_running(struct ctl *c, struct probe *out);
 
-/* The published CRLs: there, and in time. */
-void probe_crls(struct ctl *c, struct probe *out);
+/* The CRLs: a line for each that is late, and one for each CA without. */
+void probe_crls(struct ctl *c, struct probe *out, struct db *db);
 
 /* The files: issuers, profiles, keys.yaml, secrets, ports. */
 void probe_files(struct ctl *c, struct probe *out);

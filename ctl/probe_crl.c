@@ -1,92 +1,63 @@
-/* Whether the published CRLs are as new as the settings want them. */
-#include "base/clock.h"
-#include "crl/crl_scope.h"
-#include "crl/publish.h"
-#include "ctl/probe.h"
-#include "db/db.h"
-
-#include <stdio.h>
+/* Whether the published and the imported CRLs are in time. */
 #include <string.h>
 
-#define CONNINFO_MAX 1024
+#include "base/clock.h"
+#include "ctl/crl_state.h"
+#include "ctl/probe.h"
 
-static const struct store_crl *
-find(const struct store_crls *all, int issuer, const char *scope)
-{
-	size_t i;
-
-	for (i = 0; i < all->n; i++) {
-		if (all->list[i].issuer == issuer &&
-		    strcmp(all->list[i].scope, scope) == 0)
-			return &all->list[i];
-	}
-	return NULL;
-}
-
-/* The lists of one issuer: a line for the worst of them. */
+/* What is wrong with a list, and who is to do what. */
 static void
-probe_issuer(struct ctl *c, struct probe *p, const struct issuer *i,
-    const struct settings_crl *conf, const struct store_crls *all)
+bad_crl(struct ctl *c, struct probe *p, const struct crl_state *x)
 {
-	const struct store_crl *row = NULL, *late = NULL;
-	const char *missing = NULL;
-	char until[CLOCK_RFC3339_SIZE];
-	struct crl_scope *scopes;
-	size_t k, n;
+	char at[CLOCK_RFC3339_SIZE];
+	const char *text = "there is none yet";
 
-	scopes = crl_scopes(c->a, i, &n);
-	for (k = 0; k < n; k++) {
-		row = find(all, i->id, scopes[k].name);
-		if (row == NULL)
-			missing = scopes[k].name;
-		else if (publish_is_late(conf, row, clock_now()))
-			late = row;
+	if (x->row != NULL && x->row->next_update < clock_now()) {
+		clock_rfc3339(x->row->next_update, at);
+		text = arena_printf(c->a, "has ended at %s", at);
+	} else if (x->row != NULL) {
+		clock_rfc3339(x->due, at);
+		text = arena_printf(c->a, "late: the next was due at %s", at);
 	}
-	if (late != NULL)
-		row = late;
-	clock_rfc3339(row == NULL ? 0 : row->next_update, until);
-	probe_add(c, p, "crl", missing == NULL && late == NULL,
-	    missing != NULL
-		? arena_printf(c->a, "%s: no list %s", i->name, missing)
-		: arena_printf(c->a, "%s: %s, next update by %s", i->name,
-		      late == NULL ? "in time" : "late", until),
-	    "is chancery-pubd running, and what does its log say?");
-}
-
-static int
-probe_all(struct ctl *c, struct probe *p, struct db *db, struct err *e)
-{
-	struct issuer_set *set;
-	struct store_crls all;
-	size_t i;
-
-	if (issuer_set_load(c->s, &set, e) == -1)
-		return -1;
-	if (issuer_set_lookup(set, db, e) == -1 ||
-	    store_crl_current(db, c->a, &all, e) == -1) {
-		issuer_set_free(set);
-		return -1;
-	}
-	for (i = 0; i < issuer_count(set); i++)
-		probe_issuer(
-		    c, p, issuer_at(set, i), &c->s->issuers[i].crl, &all);
-	issuer_set_free(set);
-	return 0;
+	probe_add(c, p, "crl", false,
+	    arena_printf(c->a, "%s, %s: %s", x->ca, x->scope, text),
+	    x->imported
+		? "make the next with chancery init --root-crl --previous, "
+		  "and chancery crl import it"
+		: "is chancery-pubd running? its log says \"CRL not "
+		  "published\" and why");
 }
 
 void
-probe_crls(struct ctl *c, struct probe *out)
+probe_crls(struct ctl *c, struct probe *p, struct db *db)
 {
-	char conninfo[CONNINFO_MAX];
-	struct db *db;
+	struct crl_state *s;
+	char due[CLOCK_RFC3339_SIZE];
+	size_t i, k, n, bad;
+	int64_t next;
 	struct err e;
 
-	if (settings_conninfo(
-		c->s, "chancery_oper", conninfo, sizeof(conninfo), &e) == -1)
+	if (crl_states(c, db, &s, &n, &e) == -1) {
+		probe_add(c, p, "crl", false, e.text, "correct what it names");
 		return;
-	db = db_new(conninfo, "chancery status");
-	if (probe_all(c, out, db, &e) == -1)
-		probe_add(
-		    c, out, "crl", false, e.text, "does the database answer?");
-	db_free(db);
+	}
+	for (i = 0; i < n; i = k) {
+		next = INT64_MAX;
+		bad = 0;
+		for (k = i; k < n && strcmp(s[k].ca, s[i].ca) == 0; k++) {
+			if (s[k].late) {
+				bad_crl(c, p, &s[k]);
+				bad++;
+			} else if (s[k].wanted && s[k].due < next) {
+				next = s[k].due;
+			}
+		}
+		if (bad > 0 || next == INT64_MAX)
+			continue;
+		clock_rfc3339(next, due);
+		probe_add(c, p, "crl", true,
+		    arena_printf(c->a, "%s: %zu, the next due at %s", s[i].ca,
+			k - i, due),
+		    NULL);
+	}
 }

@@ -18,13 +18,14 @@
 #include "base/der.h"
 #include "base/file.h"
 #include "hsm/keyfile.h"
+#include "hsm/provision_crl.h"
 #include "hsm/secret.h"
 #include "hsm/sign_policy.h"
 #include "hsm/token.h"
 #include "hsm/tosign.h"
 
 #define FIELDS_MAX 32
-#define FILE_BYTES_MAX ((size_t)1024 * 1024)
+#define FILE_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 AUTO_DEFINE(FILE, fclose);
 
@@ -279,23 +280,34 @@ self_sign(struct work *w, struct err *e)
 	return sign_tbs(w, tbs, e);
 }
 
+/* The certificate of the open key that "issuer=" names. */
+static int
+read_issuer(struct work *w, struct tosign_cert *out, struct err *e)
+{
+	struct span pem, der, tbs, alg, sig;
+	const char *path;
+
+	if (need(w, "issuer", &path, e) != 0 ||
+	    read_file(w, path, &pem, e) != 0 ||
+	    pem_decode(w->a, "CERTIFICATE", pem, &der, e) != 0 ||
+	    tosign_unwrap(der, &tbs, &alg, &sig, e) != 0 ||
+	    tosign_cert_parse(w->a, tbs, out, e) != 0)
+		return -1;
+	if (!span_eq(out->spki, w->spki))
+		return err_set(
+		    e, ERR_REFUSED, "the issuer certificate has another key");
+	return 0;
+}
+
 static int
 sign_ca(struct work *w, struct err *e)
 {
-	struct span tbs, pem, der, itbs, alg, sig;
 	struct tosign_cert c, issuer;
-	const char *path;
+	struct span tbs;
 
-	if (open_key(w, false, e) != 0 || need(w, "issuer", &path, e) != 0 ||
-	    read_file(w, path, &pem, e) != 0 ||
-	    pem_decode(w->a, "CERTIFICATE", pem, &der, e) != 0 ||
-	    tosign_unwrap(der, &itbs, &alg, &sig, e) != 0 ||
-	    tosign_cert_parse(w->a, itbs, &issuer, e) != 0 ||
+	if (open_key(w, false, e) != 0 || read_issuer(w, &issuer, e) != 0 ||
 	    read_tbs(w, &tbs, &c, e) != 0)
 		return -1;
-	if (!span_eq(issuer.spki, w->spki))
-		return err_set(
-		    e, ERR_REFUSED, "the issuer certificate has another key");
 	if (!span_eq(c.issuer, issuer.subject))
 		return err_set(e, ERR_REFUSED,
 		    "issuer of the TBS is not the issuer's subject");
@@ -303,6 +315,29 @@ sign_ca(struct work *w, struct err *e)
 		return err_set(
 		    e, ERR_REFUSED, "notAfter is later than the issuer's");
 	return sign_tbs(w, tbs, e);
+}
+
+static int
+sign_crl(struct work *w, struct err *e)
+{
+	struct tosign_cert issuer;
+	struct span tbs, sig, crl;
+	const char *path, *out;
+	struct crlcheck c;
+
+	if (open_key(w, false, e) != 0 || read_issuer(w, &issuer, e) != 0 ||
+	    need(w, "tbs", &path, e) != 0 || need(w, "out", &out, e) != 0 ||
+	    read_file(w, path, &tbs, e) != 0 ||
+	    provision_check_crl(tbs, &issuer, w->alg.sig_alg, &c, e) != 0 ||
+	    sign(w, tbs, &sig, e) != 0)
+		return -1;
+	crl = tosign_wrap(w->a, tbs, w->alg.sig_alg, sig);
+	if (file_replace(out, crl, 0644, e) != 0)
+		return -1;
+	(void)printf("crl-number=%s\nentries=%zu\n", hex_encode(w->a, c.number),
+	    c.entries);
+	print_hash(w, "crl-sha256", crl);
+	return 0;
 }
 
 /* CertificationRequestInfo with no attributes, RFC 2986 section 4.1. */
@@ -380,6 +415,7 @@ static const struct {
 	{ "make-key", make_key },
 	{ "self-sign", self_sign },
 	{ "sign-ca", sign_ca },
+	{ "sign-crl", sign_crl },
 	{ "csr", csr },
 	{ "attributes", attributes },
 	{ "init-token", init_token },

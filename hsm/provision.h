@@ -13,7 +13,8 @@
  * "status=KIND" and "error=TEXT", then an empty line.
  *
  * Every request has
- *   verb=     make-key | self-sign | sign-ca | csr | attributes | init-token
+ *   verb=     make-key | self-sign | sign-ca | sign-crl | csr | attributes |
+ *             init-token
  * and names its key, either on a token
  *   module=   path of the PKCS#11 module
  *   uri=      RFC 7512 URI with token and id (make-key: object is the label)
@@ -30,6 +31,12 @@
  *   sign-ca     issuer=    read: certificate of the key, PEM
  *               tbs=, out= as above; the issuer must be its subject, and
  *                          basicConstraints must say CA:TRUE
+ *   sign-crl    issuer=    read: certificate of the key, PEM
+ *               tbs=       read: TBSCertList, DER: complete, for all
+ *                          certificates, by that issuer and its key, made
+ *                          within five minutes of now and not valid for
+ *                          longer than the issuer (crlcheck.h says the rest)
+ *               out=       written: CRL, DER
  *   csr         subject=   hex of the Name, DER
  *               out=       written: PKCS#10 request (RFC 2986), PEM
  *   attributes  prints the private key's attributes
@@ -38,7 +45,8 @@
  *               that label exists already
  *
  * All verbs print "algorithm=" and "spki-sha256=" (hex) of the key; those
- * that write a certificate print "certificate-sha256=" (hex, of the DER).
+ * that write a certificate print "certificate-sha256=" (hex, of the DER);
+ * sign-crl prints "crl-number=" (hex), "entries=" and "crl-sha256=".
  * Secrets are read as secret.h says, never from the request or argv.
  */
 #ifndef HSM_PROVISION_H

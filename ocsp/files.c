@@ -13,7 +13,9 @@
 
 #include "base/auto.h"
 #include "base/crl_partition.h"
+#include "db/store_authority.h"
 #include "db/store_crl.h"
+#include "ocsp/roots.h"
 
 #define PATH_SIZE 1024
 
@@ -24,9 +26,16 @@ struct done {
 	int64_t number;
 };
 
+/* Whose list it is: an issuer's, or that of a CA whose lists are imported. */
+struct owner {
+	unsigned issuer; /* index; beyond the last one for others */
+	const struct store_authority *ca; /* NULL: an issuer */
+};
+
 struct files {
 	const struct settings *settings;
 	struct files_conf conf;
+	struct roots *roots;
 	struct done *done;
 	size_t n_done;
 };
@@ -40,6 +49,7 @@ files_new(const struct settings *settings, const struct files_conf *conf)
 		abort();
 	f->settings = settings;
 	f->conf = *conf;
+	f->roots = roots_new(settings);
 	return f;
 }
 
@@ -48,6 +58,7 @@ files_free(struct files *f)
 {
 	if (f == NULL)
 		return;
+	roots_free(f->roots);
 	free(f->done);
 	free(f);
 }
@@ -167,10 +178,19 @@ fetch(struct db *db, const struct store_crl *c, int fd, const char *path,
 	return 0;
 }
 
+static bool
+is_by(const struct files *f, const struct owner *o, struct span crl)
+{
+	if (o->ca != NULL)
+		return roots_signed(f->roots, o->ca->spki_sha256, crl);
+	return f->conf.check == NULL ||
+	       f->conf.check(f->conf.arg, o->issuer, crl);
+}
+
 /* Whether the file is what the row tells, and a CRL of the issuer. */
 static int
-check(const struct files *f, unsigned issuer, const struct store_crl *c, int fd,
-    struct err *e)
+check(const struct files *f, const struct owner *o, const struct store_crl *c,
+    int fd, struct err *e)
 {
 	uint8_t hash[SHA256_DIGEST_LENGTH];
 	bool good;
@@ -180,14 +200,15 @@ check(const struct files *f, unsigned issuer, const struct store_crl *c, int fd,
 		return err_set(
 		    e, ERR_UNAVAILABLE, "CRL: mmap: %s", strerror(errno));
 	(void)SHA256(p, c->size, hash);
-	good = memcmp(hash, c->sha256, sizeof(hash)) == 0;
-	if (good && f->conf.check != NULL)
-		good = f->conf.check(f->conf.arg, issuer, span_of(p, c->size));
+	good = memcmp(hash, c->sha256, sizeof(hash)) == 0 &&
+	       is_by(f, o, span_of(p, c->size));
 	(void)munmap(p, c->size);
 	if (!good)
 		return err_set(e, ERR_MALFORMED,
 		    "CRL: %s of \"%s\" is damaged or none of this issuer",
-		    c->scope, f->settings->issuers[issuer].name);
+		    c->scope,
+		    o->ca != NULL ? o->ca->name
+				  : f->settings->issuers[o->issuer].name);
 	return 0;
 }
 
@@ -202,7 +223,7 @@ set_time(int fd, const struct store_crl *c)
 }
 
 static int
-write_file(struct files *f, struct db *db, unsigned issuer,
+write_file(struct files *f, struct db *db, const struct owner *o,
     const struct store_crl *c, char *path, struct err *e)
 {
 	char tmp[PATH_SIZE * 2];
@@ -215,7 +236,7 @@ write_file(struct files *f, struct db *db, unsigned issuer,
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
 		return failed(e, tmp);
-	if (fetch(db, c, fd, tmp, e) == 0 && check(f, issuer, c, fd, e) == 0) {
+	if (fetch(db, c, fd, tmp, e) == 0 && check(f, o, c, fd, e) == 0) {
 		if (fchmod(fd, 0644) == 0 && set_time(fd, c) == 0 &&
 		    fsync(fd) == 0 && rename(tmp, path) == 0)
 			return 0;
@@ -244,32 +265,99 @@ find_done(struct files *f, unsigned issuer, const char *scope)
 	return d;
 }
 
-/* All files of one list. */
+/* Whether an issuer's lists are served there: nobody else's ever are. */
+static bool
+is_issuers(const struct files *f, const char *below)
+{
+	const struct settings_issuer *s = f->settings->issuers;
+	const char *path, *mark;
+	unsigned i, k, n;
+
+	for (i = 0; i < f->settings->issuers_count; i++) {
+		n = s[i].crl_urls_count + s[i].freshest_crl_urls_count;
+		for (k = 0; k < n; k++) {
+			path = path_of(
+			    k < s[i].crl_urls_count
+				? s[i].crl_urls[k]
+				: s[i].freshest_crl_urls[k -
+							 s[i].crl_urls_count]);
+			mark = strchr(path, '{');
+			if (mark == NULL ? strcmp(path, below) == 0
+					 : strncmp(path, below,
+					       (size_t)(mark - path)) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The files of an imported list. */
 static int
-sync_one(struct files *f, struct db *db, unsigned issuer,
+sync_imported(struct files *f, struct db *db, const struct owner *o,
     const struct store_crl *c, struct err *e)
 {
-	char below[PATH_SIZE], path[PATH_SIZE * 2];
-	unsigned i;
+	char path[PATH_SIZE * 2];
+	size_t i;
 
-	for (i = 0; files_path(&f->settings->issuers[issuer], c->scope, i,
-			below, sizeof(below)) != NULL;
-	     i++) {
+	for (i = 0; i < o->ca->n_paths; i++) {
+		const char *below = o->ca->paths[i] + 1;
+
+		if (o->ca->paths[i][0] != '/' || strlen(below) >= PATH_SIZE ||
+		    !is_safe(below) || is_issuers(f, below))
+			continue;
 		(void)snprintf(path, sizeof(path), "%s/%s", f->conf.dir, below);
-		if (write_file(f, db, issuer, c, path, e) == -1)
+		if (write_file(f, db, o, c, path, e) == -1)
 			return -1;
 	}
 	return 0;
 }
 
+/* All files of one list. */
 static int
-index_of(const struct files *f, const char *name, unsigned *out)
+sync_one(struct files *f, struct db *db, const struct owner *o,
+    const struct store_crl *c, struct err *e)
 {
-	for (*out = 0; *out < f->settings->issuers_count; (*out)++) {
-		if (strcmp(f->settings->issuers[*out].name, name) == 0)
-			return 0;
+	char below[PATH_SIZE], path[PATH_SIZE * 2];
+	unsigned i;
+
+	if (o->ca != NULL)
+		return sync_imported(f, db, o, c, e);
+	for (i = 0; files_path(&f->settings->issuers[o->issuer], c->scope, i,
+			below, sizeof(below)) != NULL;
+	     i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", f->conf.dir, below);
+		if (write_file(f, db, o, c, path, e) == -1)
+			return -1;
 	}
-	return -1;
+	return 0;
+}
+
+/* Every CA with lists, as the database knows them. */
+struct cas {
+	struct store_authority *list;
+	size_t n;
+};
+
+static bool
+find_owner(const struct files *f, const struct cas *cas,
+    const struct store_crl *c, struct owner *out)
+{
+	const unsigned n = f->settings->issuers_count;
+	size_t i;
+
+	*out = (struct owner){ .issuer = 0 };
+	for (; out->issuer < n; out->issuer++) {
+		if (strcmp(f->settings->issuers[out->issuer].name,
+			c->issuer_name) == 0)
+			return true;
+	}
+	for (i = 0; i < cas->n; i++) {
+		if (cas->list[i].id != c->issuer || cas->list[i].n_paths == 0)
+			continue;
+		*out = (struct owner){ n + (unsigned)c->issuer, &cas->list[i] };
+		return true;
+	}
+	return false;
 }
 
 int
@@ -277,22 +365,24 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
 	struct store_crls all;
-	unsigned issuer = 0;
+	struct owner owner;
+	struct cas cas;
 	struct done *d;
 	size_t i;
 	int rc = 0;
 
 	*fresh = 0;
-	if (store_crl_current(db, a, &all, e) == -1)
+	if (store_crl_current(db, a, &all, e) == -1 ||
+	    store_authority_list(db, a, &cas.list, &cas.n, e) == -1)
 		return -1;
 	for (i = 0; i < all.n; i++) {
-		if (index_of(f, all.list[i].issuer_name, &issuer) == -1)
+		if (!find_owner(f, &cas, &all.list[i], &owner))
 			continue;
-		d = find_done(f, issuer, all.list[i].scope);
+		d = find_done(f, owner.issuer, all.list[i].scope);
 		/* a database that went back does not take a list back */
 		if (all.list[i].number <= d->number)
 			continue;
-		if (sync_one(f, db, issuer, &all.list[i], e) == -1) {
+		if (sync_one(f, db, &owner, &all.list[i], e) == -1) {
 			if (e->kind != ERR_MALFORMED)
 				return -1;
 			rc = -1;

@@ -2,6 +2,9 @@
  * Copies of the published CRLs as files, one for each path that a URL of an
  * issuer names, each replaced in one step: what reads the directory sees the
  * list before or the list after.  Knows nothing of how they are served.
+ * Lists that an operator has imported (a root's) go to the paths that were
+ * recorded with them, but never to one of an issuer, and only when a
+ * certificate of the chain files has signed them.
  */
 #ifndef OCSP_FILES_H
 #define OCSP_FILES_H
@@ -26,7 +29,10 @@ struct files_conf {
 	void *arg;
 };
 
-/* What it needs of 'settings' is borrowed. */
+/*
+ * What it needs of 'settings' is borrowed; their chain files are read now:
+ * before a sandbox closes.
+ */
 struct files *files_new(
     const struct settings *settings, const struct files_conf *conf);
 void files_free(struct files *f);

@@ -13,10 +13,13 @@
 #include <cmocka.h>
 
 #include <openssl/sha.h>
+#include <openssl/x509.h>
 
 #include "base/arena.h"
+#include "base/b64.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "db/store_authority.h"
 #include "db/store_crl.h"
 #include "ocsp/files.h"
 #include "tests/db/sample.h"
@@ -35,12 +38,14 @@ static struct settings_issuer one = { .name = "one",
 static const struct settings settings = { .issuers = &one, .issuers_count = 1 };
 
 static struct pg *pg;
-static struct db *pub, *ocsp;
+static struct db *oper, *pub, *ocsp;
 static struct arena *a;
 static struct files *f;
 static int issuer;
 static bool refuse;
 static char *dir;
+static EVP_PKEY *root_key;
+static X509 *root_cert;
 
 static void
 good(int rc, const struct err *e)
@@ -199,12 +204,139 @@ check(void *arg, unsigned which, struct span crl)
 	return !refuse;
 }
 
+static X509_NAME *
+root_name(void)
+{
+	X509_NAME *name = X509_NAME_new();
+
+	assert_int_equal(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+			     (const unsigned char *)"Root", -1, -1, 0),
+	    1);
+	return name;
+}
+
+/* A root, and the chain file that has it. */
+static void
+make_root(void)
+{
+	const char *path = arena_printf(a, "%s/chain.pem", pg_dir(pg)), *pem;
+	X509_NAME *name = root_name();
+	unsigned char *der = NULL;
+	struct err e;
+	int n;
+
+	root_key = EVP_EC_gen("P-256");
+	root_cert = X509_new();
+	assert_int_equal(X509_set_issuer_name(root_cert, name), 1);
+	assert_int_equal(X509_set_subject_name(root_cert, name), 1);
+	X509_NAME_free(name);
+	assert_int_equal(X509_set_pubkey(root_cert, root_key), 1);
+	(void)X509_gmtime_adj(X509_getm_notBefore(root_cert), 0);
+	(void)X509_gmtime_adj(X509_getm_notAfter(root_cert), 86400);
+	assert_true(X509_sign(root_cert, root_key, EVP_sha256()) > 0);
+	n = i2d_X509(root_cert, &der);
+	pem = pem_encode(a, "CERTIFICATE", span_of(der, (size_t)n));
+	OPENSSL_free(der);
+	good(file_replace(path, span_str(pem), 0644, &e), &e);
+	one.chain = path;
+}
+
+/* A CRL of "Root" by this key. */
+static struct span
+root_crl(EVP_PKEY *key)
+{
+	X509_CRL *crl = X509_CRL_new();
+	X509_NAME *name = root_name();
+	ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
+	unsigned char *der = NULL;
+	struct span out;
+	int n;
+
+	assert_int_equal(X509_CRL_set_version(crl, 1), 1);
+	assert_int_equal(X509_CRL_set_issuer_name(crl, name), 1);
+	assert_int_equal(X509_CRL_set1_lastUpdate(crl, now), 1);
+	assert_int_equal(X509_CRL_set1_nextUpdate(crl, now), 1);
+	assert_true(X509_CRL_sign(crl, key, EVP_sha256()) > 0);
+	n = i2d_X509_CRL(crl, &der);
+	out = span_dup(a, span_of(der, (size_t)n));
+	OPENSSL_free(der);
+	ASN1_TIME_free(now);
+	X509_NAME_free(name);
+	X509_CRL_free(crl);
+	return out;
+}
+
+static void
+import(int ca, int64_t number, struct span der)
+{
+	struct store_crl c = { .issuer = ca,
+		.scope = "full",
+		.number = number,
+		.this_update = 1700000000 + number,
+		.next_update = 1800000000,
+		.size = der.n,
+		.mark = { .at = STORE_CRL_NO_TIME } };
+	struct err e;
+
+	(void)SHA256(der.p, der.n, c.sha256);
+	good(store_crl_begin(oper, &c, &e), &e);
+	good(store_crl_put(oper, &c, 0, der, &e), &e);
+	good(store_crl_commit(oper, 0, &e), &e);
+}
+
+/* What a file below the directory has; empty when it is not there. */
+static struct span
+bytes_of(const char *path)
+{
+	struct span s;
+	struct err e;
+
+	if (file_read(a, arena_printf(a, "%s/%s", dir, path), SIZE, &s, &e) ==
+	    -1)
+		return span_of(NULL, 0);
+	return s;
+}
+
+/* A root's list: at its paths, never at an issuer's, never a forged one. */
+static void
+test_imported(void **state)
+{
+	const char *paths[] = { "/crl/root.crl", "/ca/one.crl", "/p/1.crl",
+		"/../out.crl", "/old/root.crl" };
+	struct store_authority ca = { .name = "root",
+		.cert = span_of("x", 1),
+		.paths = paths,
+		.n_paths = 5 };
+	EVP_PKEY *other = EVP_EC_gen("P-256");
+	struct span first = root_crl(root_key), next = root_crl(root_key);
+	unsigned char *spki = NULL;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(root_cert), &spki);
+	struct err e;
+
+	(void)state;
+	(void)SHA256(spki, (size_t)n, ca.spki_sha256);
+	OPENSSL_free(spki);
+	good(store_authority_put(oper, &ca, &e), &e);
+	import(ca.id, 7, first);
+	assert_int_equal(sync_all(0), 1);
+	assert_true(span_eq(bytes_of("crl/root.crl"), first));
+	assert_true(span_eq(bytes_of("old/root.crl"), first));
+	assert_int_equal(filled("ca/one.crl"), 'g');
+	assert_int_equal(filled("p/1.crl"), 'f');
+	assert_int_equal(bytes_of("../out.crl").n, 0);
+	import(ca.id, 8, root_crl(other));
+	assert_int_equal(sync_all(-1), 0);
+	assert_true(span_eq(bytes_of("crl/root.crl"), first));
+	import(ca.id, 9, next);
+	assert_int_equal(sync_all(0), 1);
+	assert_true(span_eq(bytes_of("crl/root.crl"), next));
+	EVP_PKEY_free(other);
+}
+
 static int
 setup(void **state)
 {
 	struct files_conf conf = { .check = check };
-	struct db *oper;
-
 	(void)state;
 	a = arena_new();
 	pg = pg_new();
@@ -212,7 +344,7 @@ setup(void **state)
 	pub = db_new(pg_conninfo(pg, "chancery_pub"), "t");
 	ocsp = db_new(pg_conninfo(pg, "chancery_ocsp"), "t");
 	issuer = sample_issuer(oper, "one");
-	db_free(oper);
+	make_root();
 	dir = arena_printf(a, "%s/files", pg_dir(pg));
 	conf.dir = dir;
 	f = files_new(&settings, &conf);
@@ -224,6 +356,9 @@ teardown(void **state)
 {
 	(void)state;
 	files_free(f);
+	EVP_PKEY_free(root_key);
+	X509_free(root_cert);
+	db_free(oper);
 	db_free(pub);
 	db_free(ocsp);
 	pg_free(pg);
@@ -238,6 +373,7 @@ main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_imported),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -14,11 +15,14 @@
 
 #include "base/auto.h"
 #include "base/b64.h"
+#include "base/clock.h"
 #include "tests/attack/signd_fixture.h"
+#include "tests/unit/crl_sample.h"
 
 AUTO_DEFINE(FILE, fclose);
 AUTO_DEFINE(X509, X509_free);
 AUTO_DEFINE(X509_REQ, X509_REQ_free);
+AUTO_DEFINE(X509_CRL, X509_CRL_free);
 
 static struct fixture fx;
 
@@ -101,6 +105,92 @@ test_sign_ca(void **state)
 	assert_int_equal(sign_ca(tbs, out), 1);
 }
 
+/* A head as the CA of the fixture has it. */
+static struct crl_head
+crl_head(void)
+{
+	struct crl_head h = crl_sample_head(clock_now());
+
+	h.issuer = fx.ca_name;
+	/* SEQUENCE { [0] keyIdentifier } */
+	h.key_id = span_of(fx.aki.p + 4, fx.aki.n - 4);
+	return h;
+}
+
+static int
+sign_crl(struct span tbs, const char *out)
+{
+	const char *path = fixture_write(&fx, "crl.tbs", tbs);
+
+	return fixture_ceremony(&fx,
+	    arena_printf(fx.a, "verb=sign-crl\n%sissuer=%s\ntbs=%s\nout=%s\n",
+		token_key(), fx.ca, path, out));
+}
+
+static struct span
+crl_tbs(const struct crl_head *h)
+{
+	const struct crl_built built = crl_sample_build(h, 3);
+
+	return crl_sample_bytes(fx.a, &built);
+}
+
+static void
+test_sign_crl(void **state)
+{
+	const char *out = arena_printf(fx.a, "%s/ca.crl", fx.dir);
+	struct crl_head h = crl_head();
+	AUTO(X509) ca = read_cert(fx.ca);
+	AUTO(X509_CRL) crl = NULL;
+	AUTO(FILE) f = NULL;
+
+	(void)state;
+	assert_int_equal(sign_crl(crl_tbs(&h), out), 0);
+	f = fopen(out, "re");
+	assert_non_null(f);
+	crl = d2i_X509_CRL_fp(f, NULL);
+	assert_non_null(crl);
+	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(ca)), 1);
+	assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)), 3);
+}
+
+/* What the ceremony mode does not sign as a CRL. */
+static void
+test_sign_crl_refuses(void **state)
+{
+	static const char *const urls[] = { CRL_SAMPLE_URL };
+	const char *out = arena_printf(fx.a, "%s/no.crl", fx.dir);
+	struct crl_head good = crl_head(), bad[8];
+	struct fixture_tbs leaf = { .slot = 1 };
+	struct span tbs = crl_tbs(&good);
+	AUTO_BUF(tail, tbs.n + 1);
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		bad[i] = good;
+	bad[0].issuer = crl_sample_head(0).issuer;
+	bad[1].key_id = span_of("\1\2\3\5", 4);
+	bad[2].base = span_of("\1", 1);
+	bad[3].point_urls = (struct profile_strings){ urls, 1 };
+	bad[4].freshest_urls = (struct profile_strings){ urls, 1 };
+	bad[5].this_update -= 600;
+	bad[6].this_update += 600;
+	bad[6].next_update += 600;
+	bad[7].next_update += (int64_t)200 * 365 * 86400;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (sign_crl(crl_tbs(&bad[i]), out) != 1)
+			fail_msg("list %zu was signed", i);
+	good.next_update = good.this_update;
+	assert_int_equal(sign_crl(crl_tbs(&good), out), 1);
+	/* bytes that are no TBSCertList, and one too many */
+	assert_int_equal(sign_crl(fixture_tbs(&fx, &leaf), out), 1);
+	buf_span(&tail, tbs);
+	buf_u8(&tail, 0);
+	assert_int_equal(sign_crl(buf_get(&tail), out), 1);
+	assert_int_equal(access(out, F_OK), -1);
+}
+
 static void
 test_keyfile(void **state)
 {
@@ -161,6 +251,8 @@ main(void)
 		cmocka_unit_test(test_self_signed),
 		cmocka_unit_test(test_csr),
 		cmocka_unit_test(test_sign_ca),
+		cmocka_unit_test(test_sign_crl),
+		cmocka_unit_test(test_sign_crl_refuses),
 		cmocka_unit_test(test_keyfile),
 		cmocka_unit_test(test_bad_requests),
 	};
