@@ -190,4 +190,111 @@ try_not "nor removeFromCRL" root_crl x.crl --revoke 01=removeFromCRL
 try_not "nor an unknown authority" chancery init --root-crl \
 	"$dir/ceremony.yaml" -o "$dir/x.crl" nobody
 try_not "nothing was written" test -e "$dir/x.crl"
+
+# ---- where it is served ----
+
+start
+real=$(readlink -f "$state")
+
+# next FILE [OPTION...]: the next CRL of the running system's root.
+next()
+{
+	chancery init --root-crl "$real/ceremony.yaml" -o "$scratch/$1" \
+		--previous "$real/ca/root.crl" "${@:2}" root
+}
+
+# soon TEXT COMMAND...: passes when the command does within ten seconds.
+soon()
+{
+	local text=$1 i
+	shift
+	for i in $(seq 50); do
+		"$@" >"$scratch/said" 2>&1 && break
+		sleep 0.2
+	done
+	try "$text" "$@"
+}
+
+served_is()
+{
+	curl -sf -o "$scratch/served" "http://localhost:$ocsp_port/crl/root.crl" &&
+		cmp "$scratch/served" "$1"
+}
+
+status_of()
+{
+	chancery --json crl list | jq -r "select(.issuer == \"root\") | .$1"
+}
+
+soon "the root's CRL is served where the CAs' certificates say" \
+	served_is "$real/ca/root.crl"
+try "it is listed" test "$(status_of state)" = ok
+try "as imported" test "$(status_of imported)" = true
+try "with its number" test "$(status_of number)" = "$(openssl crl \
+	-inform DER -in "$real/ca/root.crl" -noout -crlnumber |
+	sed 's/.*=//' | xargs printf '%d')"
+soon "the lists of the issuers are there" sh -c "[ \"\$('$top_builddir/chancery' \
+	--json crl list | jq -r 'select(.state == \"ok\") | .issuer' | wc -l)\" -eq 4 ]"
+curl -s -o "$scratch/tls.crl" "http://localhost:$ocsp_port/crl/tls.crl"
+openssl crl -inform DER -in "$scratch/served" -out "$scratch/crls.pem"
+try "the issuing CA passes with its root's CRL" openssl verify -x509_strict \
+	-crl_check -CRLfile "$scratch/crls.pem" -CAfile "$root" \
+	"$state/ca/tls-only.pem"
+try "status is content" chancery status
+
+try "the same list again is no error" chancery crl import "$real/ca/root.crl"
+try_not "an issuer's list is not imported" chancery crl import \
+	"$scratch/tls.crl"
+try "because pubd makes it" grep -q pubd "$scratch/said"
+try_not "nor one of a root that nobody knows" chancery crl import "$dir/c.crl"
+try_not "nor under an issuer's name" chancery crl import --name tls \
+	"$real/ca/root.crl"
+next soon.crl --valid-for 1s >/dev/null
+sleep 2
+try_not "nor one that has ended" chancery crl import "$scratch/soon.crl"
+try "because of its nextUpdate" grep -q nextUpdate "$scratch/said"
+
+try "the next list" next new.crl --revoke 0abc=superseded
+cp "$scratch/new.crl" "$scratch/forged.crl"
+printf '\377' | dd of="$scratch/forged.crl" bs=1 conv=notrunc \
+	seek=$(($(stat -c %s "$scratch/new.crl") - 3)) 2>/dev/null
+try_not "a wrong signature is not imported" chancery crl import \
+	"$scratch/forged.crl"
+try "because of the signature" grep -q signature "$scratch/said"
+openssl crl -inform DER -in "$scratch/new.crl" -out "$scratch/new.pem"
+try "it is imported" chancery crl import "$scratch/new.pem"
+soon "and served" served_is "$scratch/new.crl"
+try_not "the one before is too old now" chancery crl import \
+	"$real/ca/root.crl"
+chancery crl import "$real/ca/root.crl" >/dev/null 2>&1
+try "which is a refusal" test $? -eq 3
+try "imports are audited" sh -c "[ \"\$(psql -h '$(sed -n 's/^run-dir: //p' \
+	"$real/chancery.yaml")/pg' -U chancery_oper -d chancery -Atc \
+	\"SELECT count(*) FROM chancery.audit WHERE kind = 'crl-import'\")\" -eq 2 ]"
+
+# ---- when it is late ----
+
+sleep 1
+chancery init --root-crl "$real/ceremony.yaml" -o "$scratch/late.crl" \
+	--previous "$scratch/new.crl" --valid-for 8s root >/dev/null
+try "a list that ends soon" chancery crl import "$scratch/late.crl"
+try "is in time at first" chancery status
+sleep 7
+try_not "status tells that it is late" chancery status
+try "and what to do" grep -Eq 'crl +BAD +root, full: ' "$scratch/said"
+try "by which command" grep -q 'to do: .*init --root-crl' "$scratch/said"
+chancery status >/dev/null
+try "with its exit status" test $? -eq 5
+sleep 2
+try_not "check tells that it has ended" chancery check
+try "too" grep -Eq 'BAD +crl +root, full: has ended' "$scratch/said"
+try "crl list says it" test "$(status_of state)" = ended
+chancery init --root-crl "$real/ceremony.yaml" -o "$scratch/good.crl" \
+	--previous "$scratch/late.crl" root >/dev/null
+try "the next one is imported" chancery crl import "$scratch/good.crl"
+try "and all is well" chancery check
+soon "it is served" served_is "$scratch/good.crl"
+try "the revoked serial is still on it" sh -c "openssl crl -inform DER \
+	-in '$scratch/served' -noout -text | grep -q 'Serial Number: 0ABC'"
+check_log
 tap_done
