@@ -206,7 +206,8 @@ loop(struct pubd *d)
 		if (daemon_reload_asked())
 			reload(d);
 		run_timers(d);
-		if (!d->announced && !d->down) {
+		/* a list that cannot be made is an alarm, no reason to hide */
+		if (!d->announced) {
 			d->announced = true;
 			log_event(LOG_INFO, "ready", NULL);
 			notify_ready();

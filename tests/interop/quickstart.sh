@@ -73,15 +73,19 @@ for want in "user email:me@x.test users" "code-signing - code"; do
 done
 
 # stop and start again
-before=$(chancery --json list | wc -l)
+# Each start of the responders makes certificates of its own.
+others()
+{
+	chancery --json list | grep -vc ocsp-responder
+}
+before=$(others)
 root_before=$(sha256sum <"$root")
 try "stop" quickstart --state "$state" --stop
 try_not "nothing answers any more" chancery status
 start
 try "a second start has the same root" test "$root_before" = \
 	"$(sha256sum <"$root")"
-try "and every certificate" test "$before" -eq \
-	"$(chancery --json list | wc -l)"
+try "and every certificate" test "$before" -eq "$(others)"
 try "starting what runs already is fine" quickstart --state "$state" \
 	--no-demo --detach
 try_not "ports of a state are fixed" quickstart --state "$state" --no-demo \

@@ -94,8 +94,12 @@ java_asks()
 		Revocation "$1" "$root" "$scratch/$2.pem" "$issuer" 2>&1
 }
 
-make good && make revoked && make held && make released &&
-	make expired --valid-for 3s || echo "Bail out! no certificates"
+{ make good && make revoked && make held && make released &&
+	make expired --valid-for 3s; } >"$scratch/made" 2>&1 || {
+	cat "$scratch/made"
+	echo "Bail out! no certificates"
+	exit 1
+}
 forge
 chancery revoke -r keyCompromise "$scratch/revoked.pem" >/dev/null
 chancery revoke -r certificateHold "$scratch/held.pem" >/dev/null
