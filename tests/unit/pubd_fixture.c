@@ -125,7 +125,6 @@ static void
 make_files(struct pubd_world *x)
 {
 	AUTO(FILE) pub = NULL;
-	AUTO(FILE) f = NULL;
 	const char *hook;
 
 	x->host_key = EVP_EC_gen("P-256");
