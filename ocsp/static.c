@@ -11,7 +11,6 @@
 
 #include <openssl/evp.h>
 
-#include "base/arena.h"
 #include "base/clock.h"
 
 #define PATH_SIZE 1024
@@ -100,7 +99,6 @@ find_held(const struct statics *s, const char *path)
 void
 statics_add(struct statics *s, const char *path, struct span bytes)
 {
-	AUTO(arena_auto) a = arena_new();
 	uint8_t hash[32];
 	struct held *h;
 	uint8_t *copy;

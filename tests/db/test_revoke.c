@@ -76,6 +76,8 @@ check_state(const struct sample *s, bool revoked, int reason,
 }
 
 /* One value of the database. */
+static int64_t ask(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 static int64_t
 ask(const char *fmt, ...)
 {
