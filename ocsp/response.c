@@ -22,7 +22,6 @@ static const uint8_t oid_cutoff[] = { 0x2b, 6, 1, 5, 5, 7, 0x30, 1, 6 };
 static const uint8_t extended_revoke[] = { 0x30, 0x0f, 0x06, 9, 0x2b, 6, 1, 5,
 	5, 7, 0x30, 1, 9, 0x04, 2, 0x05, 0 };
 
-
 struct ready_key {
 	uint64_t generation;
 	EVP_PKEY *key;
