@@ -20,6 +20,9 @@
 #define WAIT_MS 50
 #define RETRY_MS 200
 
+/* A database that has not answered for this long is away, too. */
+#define SILENT_US ((int64_t)3 * 1000 * 1000)
+
 struct feed {
 	struct feed_conf conf;
 	struct db *db, *wait_db;
@@ -35,6 +38,7 @@ struct feed {
 	atomic_size_t n_certs, n_revoked;
 	enum store_status_found last; /* what was logged */
 	atomic_bool connected, down_told;
+	_Atomic int64_t heard_us; /* when the database answered last */
 	struct metric *rows, *faults, *certs, *revoked, *age, *trust;
 };
 
@@ -185,6 +189,8 @@ note_database(struct feed *f, const struct err *why)
 {
 	bool was = atomic_exchange(&f->connected, why == NULL);
 
+	if (why == NULL)
+		atomic_store(&f->heard_us, clock_mono_us());
 	if (why != NULL && (was || !atomic_load(&f->down_told))) {
 		atomic_store(&f->down_told, true);
 		log_event(LOG_ERROR, "no database", "msg", why->text, NULL);
@@ -527,7 +533,9 @@ void
 feed_health(const struct feed *f, struct feed_health *out)
 {
 	out->trust = trust_of(f);
-	out->connected = atomic_load(&f->connected);
+	out->connected =
+	    atomic_load(&f->connected) &&
+	    clock_mono_us() < atomic_load(&f->heard_us) + SILENT_US;
 	out->synced_at = atomic_load(&f->conf.world->synced_at);
 	out->certificates = atomic_load(&f->n_certs);
 	out->revoked = atomic_load(&f->n_revoked);

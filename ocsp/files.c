@@ -38,6 +38,7 @@ struct files {
 	struct roots *roots;
 	struct done *done;
 	size_t n_done;
+	bool cut_off; /* the database failed, not a list or a disk */
 };
 
 struct files *
@@ -157,8 +158,8 @@ write_all(int fd, struct span s)
 
 /* The pieces of a list, as they come. */
 static int
-fetch(struct db *db, const struct store_crl *c, int fd, const char *path,
-    struct err *e)
+fetch(struct files *f, struct db *db, const struct store_crl *c, int fd,
+    const char *path, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
 	struct span piece;
@@ -167,8 +168,10 @@ fetch(struct db *db, const struct store_crl *c, int fd, const char *path,
 
 	for (n = 0; size < c->size; n++) {
 		arena_reset(a);
-		if (store_crl_piece(db, a, c->id, n, &piece, e) == -1)
+		if (store_crl_piece(db, a, c->id, n, &piece, e) == -1) {
+			f->cut_off = true;
 			return -1;
+		}
 		if (write_all(fd, piece) == -1)
 			return failed(e, path);
 		size += piece.n;
@@ -235,8 +238,8 @@ write_file(struct files *f, struct db *db, const struct owner *o,
 	    (int)(strrchr(path, '/') - path), path);
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
-		return failed(e, tmp);
-	if (fetch(db, c, fd, tmp, e) == 0 && check(f, o, c, fd, e) == 0) {
+		return failed(e, path);
+	if (fetch(f, db, c, fd, path, e) == 0 && check(f, o, c, fd, e) == 0) {
 		if (fchmod(fd, 0644) == 0 && set_time(fd, c) == 0 &&
 		    fsync(fd) == 0 && rename(tmp, path) == 0)
 			return 0;
@@ -372,6 +375,7 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 	int rc = 0;
 
 	*fresh = 0;
+	f->cut_off = false;
 	if (store_crl_current(db, a, &all, e) == -1 ||
 	    store_authority_list(db, a, &cas.list, &cas.n, e) == -1)
 		return -1;
@@ -383,9 +387,9 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 		if (all.list[i].number <= d->number)
 			continue;
 		if (sync_one(f, db, &owner, &all.list[i], e) == -1) {
-			if (e->kind != ERR_MALFORMED)
-				return -1;
 			rc = -1;
+			if (f->cut_off)
+				break;
 			continue;
 		}
 		d->number = all.list[i].number;

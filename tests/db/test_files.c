@@ -195,6 +195,25 @@ test_damaged(void **state)
 	assert_int_equal(left_over(), 0);
 }
 
+/* One that cannot be written stops no other. */
+static void
+test_blocked(void **state)
+{
+	const char *path = arena_printf(a, "%s/ca/one.crl", dir);
+
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0755), 0);
+	publish("full", 6, 'h', false);
+	publish("part-1", 6, 'i', false);
+	assert_int_equal(sync_all(-1), 1);
+	assert_int_equal(filled("p/1.crl"), 'i');
+	assert_int_equal(left_over(), 0);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(sync_all(0), 1);
+	assert_int_equal(filled("ca/one.crl"), 'h');
+}
+
 static bool
 check(void *arg, unsigned which, struct span crl)
 {
@@ -321,8 +340,8 @@ test_imported(void **state)
 	assert_int_equal(sync_all(0), 1);
 	assert_true(span_eq(bytes_of("crl/root.crl"), first));
 	assert_true(span_eq(bytes_of("old/root.crl"), first));
-	assert_int_equal(filled("ca/one.crl"), 'g');
-	assert_int_equal(filled("p/1.crl"), 'f');
+	assert_int_equal(filled("ca/one.crl"), 'h');
+	assert_int_equal(filled("p/1.crl"), 'i');
 	assert_int_equal(bytes_of("../out.crl").n, 0);
 	import(ca.id, 8, root_crl(other));
 	assert_int_equal(sync_all(-1), 0);
@@ -373,6 +392,7 @@ main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_imported),
 	};
 
