@@ -19,6 +19,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bench/crl_rows.h"
 #include "crl/publish.h"
 #include "db/db_int.h"
 #include "db/store_crl.h"
@@ -36,29 +37,6 @@ die(const char *what, const struct err *e)
 {
 	(void)fprintf(stderr, "bench/crl: %s: %s\n", what, e->text);
 	exit(1);
-}
-
-static void
-fill(long entries)
-{
-	struct db *db = db_new_bare(pg_conninfo(x.pg, "postgres"), "bench");
-	struct err e;
-
-	if (db_script(db,
-		arena_printf(x.a,
-		    "SET search_path = chancery;"
-		    "INSERT INTO cert_status (cert_id, not_after, revoked_at,"
-		    " issuer, status, reason, serial)"
-		    " SELECT i, now() + interval '90 days',"
-		    " now() - i * interval '1 second', %d, 1, 1 + i %% 5,"
-		    " '\\x40'::bytea || substr(sha256(i::text::bytea), 1, 15)"
-		    " FROM generate_series(1, %ld) AS i",
-		    x.issuer, entries),
-		&e) == -1 ||
-	    db_script(db, "VACUUM ANALYZE chancery.cert_status", &e) == -1 ||
-	    db_script(db, "CHECKPOINT", &e) == -1)
-		die("rows", &e);
-	db_free(db);
 }
 
 /* A line such as "VmHWM:" of a process, in kB. */
@@ -180,7 +158,7 @@ main(int argc, char **argv)
 	pubd_setup(&x);
 	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
 		      "  crl: {interval: 1h, overlap: 1h}\n");
-	fill(entries);
+	crl_rows(&x, entries);
 	pid = fork();
 	if (pid == 0) {
 		measure();
