@@ -160,6 +160,8 @@ work(void *arg)
 		n = epoll_wait(l->epoll, ev, EVENTS, 100);
 		for (i = 0; n > 0 && i < (size_t)n; i++)
 			on_bytes(l, ev[i].data.ptr);
+		if (l->load->pause_us > 0)
+			(void)usleep(l->load->pause_us);
 	}
 	for (i = 0; i < l->n_conns; i++)
 		(void)close(l->conns[i].fd);

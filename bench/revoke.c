@@ -3,7 +3,7 @@
  * and on a read replica, and on a long CRL.  docs/benchmarks.md says how to
  * read it.
  *
- *	bench/revoke [revocations [entries [lists]]]
+ *	bench/revoke [revocations [entries [lists [full]]]]
  *
  * The last line of standard output is one JSON object.
  */
@@ -90,7 +90,8 @@ print_all(const struct revoke_ocsp *primary, const struct revoke_ocsp *replica,
 	(void)printf(",\"revocations\":%zu,\"load_p99_ms\":%.2f",
 	    primary->seen.n, primary->load_p99_ms);
 	print_json("replica_", &replica->seen);
-	(void)printf(",\"replica_per_s\":%.0f", replica->per_s);
+	(void)printf(",\"replica_per_s\":%.0f,\"full\":%s", replica->per_s,
+	    replica->full ? "true" : "false");
 	print_json("crl_", &crl->seen);
 	print_json("crl_busy_", &crl->busy);
 	(void)printf(",\"crl_entries\":%ld,\"crl_lists\":%zu,"
@@ -104,14 +105,14 @@ main(int argc, char **argv)
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : REVOCATIONS;
 	long entries = argc > 2 ? strtol(argv[2], NULL, 10) : ENTRIES;
 	size_t lists = argc > 3 ? strtoul(argv[3], NULL, 10) : LISTS;
-	struct revoke_ocsp primary = { .replica = false };
-	struct revoke_ocsp replica = { .replica = true };
+	struct revoke_ocsp primary = { .full = argc > 4 };
+	struct revoke_ocsp replica = { .replica = true, .full = argc > 4 };
 	struct revoke_crl crl;
 
-	if (argc > 4 || n < 1 || n > REVOCATIONS_MAX || entries < 1 ||
+	if (argc > 5 || n < 1 || n > REVOCATIONS_MAX || entries < 1 ||
 	    lists < 1 || lists > REVOKE_CRL_MAX) {
-		(void)fputs(
-		    "usage: bench/revoke [revocations [entries [lists]]]\n",
+		(void)fputs("usage: bench/revoke [revocations [entries [lists"
+			    " [full]]]]\n",
 		    stderr);
 		return 2;
 	}

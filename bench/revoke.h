@@ -24,6 +24,7 @@ double revoke_ms(const struct revoke_times *t, unsigned percent);
 
 struct revoke_ocsp {
 	bool replica; /* chancery-ocspd reads one */
+	bool full;    /* the other clients ask as fast as they can */
 	/* out */
 	struct revoke_times commit; /* the revocation's own transaction */
 	struct revoke_times seen;   /* from its end to "revoked" over HTTP */
