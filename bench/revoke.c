@@ -28,13 +28,9 @@
 #define CRL_GOAL_MS 2000
 
 struct revoke_times
-revoke_times_new(size_t n)
+revoke_times_new(struct arena *a, size_t n)
 {
-	struct revoke_times t = { calloc(n, sizeof(int64_t)), n };
-
-	if (t.us == NULL)
-		abort();
-	return t;
+	return (struct revoke_times){ arena_array(a, n, sizeof(int64_t)), n };
 }
 
 static int
@@ -108,6 +104,7 @@ main(int argc, char **argv)
 	struct revoke_ocsp primary = { .full = argc > 4 };
 	struct revoke_ocsp replica = { .replica = true, .full = argc > 4 };
 	struct revoke_crl crl;
+	struct arena *a;
 
 	if (argc > 5 || n < 1 || n > REVOCATIONS_MAX || entries < 1 ||
 	    lists < 1 || lists > REVOKE_CRL_MAX) {
@@ -116,18 +113,20 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
+	a = arena_new();
 	log_init("bench", LOG_WARN);
 	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
 	(void)printf("%-24s %5s %9s %9s %9s %9s\n", "committed to known", "n",
 	    "p50 ms", "p99 ms", "max ms", "goal ms");
-	revoke_ocsp(n, &primary);
+	revoke_ocsp(a, n, &primary);
 	print_row("OCSP", &primary.seen, OCSP_GOAL_MS);
 	print_row("(its commit)", &primary.commit, 0);
-	revoke_ocsp(n, &replica);
+	revoke_ocsp(a, n, &replica);
 	print_row("OCSP, replica", &replica.seen, OCSP_GOAL_MS);
-	revoke_crl(entries, lists, &crl);
+	revoke_crl(a, entries, lists, &crl);
 	print_row("CRL", &crl.seen, CRL_GOAL_MS);
 	print_row("CRL, another under way", &crl.busy, 0);
 	print_all(&primary, &replica, &crl, entries);
+	arena_free(a);
 	return 0;
 }

@@ -9,14 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+
 /* Times of so many revocations, in microseconds; sorted by revoke_sort. */
 struct revoke_times {
 	int64_t *us;
 	size_t n;
 };
 
-/* Makes room for 'n'; freed with the process. */
-struct revoke_times revoke_times_new(size_t n);
+/* Makes room for 'n' in the arena. */
+struct revoke_times revoke_times_new(struct arena *a, size_t n);
 void revoke_sort(struct revoke_times *t);
 
 /* Of sorted times: what 'percent' of all took at most, in ms. */
@@ -32,8 +34,8 @@ struct revoke_ocsp {
 	double rss_mb;              /* of chancery-ocspd */
 };
 
-/* Revokes 'n' certificates one after the other. */
-void revoke_ocsp(size_t n, struct revoke_ocsp *out);
+/* Revokes 'n' certificates one after the other; times in the arena. */
+void revoke_ocsp(struct arena *a, size_t n, struct revoke_ocsp *out);
 
 struct revoke_crl {
 	struct revoke_times seen; /* nothing else was going on */
@@ -43,6 +45,7 @@ struct revoke_crl {
 
 /* Of a list of so many entries, 'n' times each. */
 #define REVOKE_CRL_MAX 7
-void revoke_crl(long entries, size_t n, struct revoke_crl *out);
+void revoke_crl(
+    struct arena *a, long entries, size_t n, struct revoke_crl *out);
 
 #endif

@@ -110,12 +110,12 @@ measure(uint64_t entries, size_t n, struct revoke_crl *out)
 }
 
 void
-revoke_crl(long entries, size_t n, struct revoke_crl *out)
+revoke_crl(struct arena *a, long entries, size_t n, struct revoke_crl *out)
 {
 	struct procs p;
 
-	out->seen = revoke_times_new(n);
-	out->busy = revoke_times_new(n);
+	out->seen = revoke_times_new(a, n);
+	out->busy = revoke_times_new(a, n);
 	pubd_setup(&x);
 	pubd_conf(&x, PUBD_PLAIN);
 	crl_rows(&x, entries);

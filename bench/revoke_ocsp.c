@@ -270,14 +270,14 @@ scene_free(struct scene *s)
 }
 
 void
-revoke_ocsp(size_t n, struct revoke_ocsp *out)
+revoke_ocsp(struct arena *a, size_t n, struct revoke_ocsp *out)
 {
 	struct scene *s = scene_new(out->replica);
 	struct procs p;
 	uint32_t i;
 
-	out->commit = revoke_times_new(n);
-	out->seen = revoke_times_new(n);
+	out->commit = revoke_times_new(a, n);
+	out->seen = revoke_times_new(a, n);
 	start_load(s, out->full);
 	for (i = 0; i < n; i++)
 		revoke_one(s, i, out);
