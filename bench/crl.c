@@ -1,8 +1,11 @@
 /*
  * One CRL of many entries, from the rows in PostgreSQL to the bytes in
- * PostgreSQL: read, built, signed, verified, recorded.  One JSON line; the
- * memory is that of the process at its peak without the list's own bytes.
- * Usage: bench/crl [entries], from the build directory.
+ * PostgreSQL: read, built, signed, verified, recorded.  docs/benchmarks.md
+ * says how to read it.
+ *
+ *	bench/crl [entries]
+ *
+ * The last line of standard output is one JSON object.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,10 +22,16 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "bench/crl_rows.h"
 #include "crl/publish.h"
 #include "db/db_int.h"
 #include "db/store_crl.h"
 #include "tests/unit/pubd_fixture.h"
+
+/* The Makefile says where the sources are; checks compile without it. */
+#ifndef BENCH_TOP_SRCDIR
+#define BENCH_TOP_SRCDIR ".."
+#endif
 
 #define ROUNDS 5
 #define TEXT_MAX 8192
@@ -36,29 +45,6 @@ die(const char *what, const struct err *e)
 {
 	(void)fprintf(stderr, "bench/crl: %s: %s\n", what, e->text);
 	exit(1);
-}
-
-static void
-fill(long entries)
-{
-	struct db *db = db_new_bare(pg_conninfo(x.pg, "postgres"), "bench");
-	struct err e;
-
-	if (db_script(db,
-		arena_printf(x.a,
-		    "SET search_path = chancery;"
-		    "INSERT INTO cert_status (cert_id, not_after, revoked_at,"
-		    " issuer, status, reason, serial)"
-		    " SELECT i, now() + interval '90 days',"
-		    " now() - i * interval '1 second', %d, 1, 1 + i %% 5,"
-		    " '\\x40'::bytea || substr(sha256(i::text::bytea), 1, 15)"
-		    " FROM generate_series(1, %ld) AS i",
-		    x.issuer, entries),
-		&e) == -1 ||
-	    db_script(db, "VACUUM ANALYZE chancery.cert_status", &e) == -1 ||
-	    db_script(db, "CHECKPOINT", &e) == -1)
-		die("rows", &e);
-	db_free(db);
 }
 
 /* A line such as "VmHWM:" of a process, in kB. */
@@ -120,18 +106,83 @@ forget(struct db *db)
 		die("delete", &e);
 }
 
+struct outcome {
+	int64_t wall_us[ROUNDS], cpu_us; /* sorted; of all rounds */
+	struct store_crl crl;
+	double pubd_mb, signd_mb; /* at their peaks, whole */
+};
+
+static int
+by_value(const void *a, const void *b)
+{
+	const int64_t *v = a, *w = b;
+
+	return (*v > *w) - (*v < *w);
+}
+
+static void
+measure(struct publisher *p, struct db *db, struct outcome *out)
+{
+	int64_t from;
+	struct err e;
+	int i;
+
+	out->cpu_us = 0;
+	for (i = 0; i < ROUNDS; i++) {
+		forget(db);
+		from = clock_mono_us();
+		out->cpu_us -= clock_cpu_us();
+		if (publisher_turn(p, &e) == -1)
+			die("turn", &e);
+		out->cpu_us += clock_cpu_us();
+		out->wall_us[i] = clock_mono_us() - from;
+	}
+	qsort(out->wall_us, ROUNDS, sizeof(out->wall_us[0]), by_value);
+	out->crl = newest(db);
+	out->pubd_mb = (double)memory_kb(getpid(), "VmHWM:") / 1024;
+	out->signd_mb = (double)signd_kb() / 1024;
+}
+
+static void
+print(const struct outcome *o)
+{
+	double size_mb = (double)o->crl.size / 1048576;
+	int64_t median = o->wall_us[ROUNDS / 2];
+	double p50_ms = (double)median / 1e3;
+	double max_ms = (double)o->wall_us[ROUNDS - 1] / 1e3;
+
+	(void)printf("entries          %12llu\n"
+		     "MB               %12.1f\n"
+		     "best, ms         %12.0f\n"
+		     "median, ms       %12.0f\n"
+		     "worst, ms        %12.0f   goal 2000\n"
+		     "pubd beside, MB  %12.1f   goal 100\n"
+		     "signd beside, MB %12.1f   goal 100\n",
+	    (unsigned long long)o->crl.entries, size_mb,
+	    (double)o->wall_us[0] / 1e3, p50_ms, max_ms, o->pubd_mb - size_mb,
+	    o->signd_mb - size_mb);
+	(void)printf("{\"name\":\"crl\",\"cpu_us\":%lld,\"limit_us\":null,"
+		     "\"ratio\":null,\"per_s\":%.2f,\"p50_ms\":%.0f,"
+		     "\"p99_ms\":%.0f,\"best_ms\":%.0f,\"rss_mb\":%.1f,"
+		     "\"entries\":%llu,\"bytes\":%llu,"
+		     "\"pubd_beside_mb\":%.1f,\"signd_beside_mb\":%.1f}\n",
+	    (long long)(o->cpu_us / ROUNDS), 1e3 / p50_ms, p50_ms, max_ms,
+	    (double)o->wall_us[0] / 1e3, o->pubd_mb,
+	    (unsigned long long)o->crl.entries, (unsigned long long)o->crl.size,
+	    o->pubd_mb - size_mb, o->signd_mb - size_mb);
+	(void)fflush(stdout);
+}
+
 /* In a process of its own, as in chancery-pubd. */
 static void
-measure(void)
+run(void)
 {
 	const char *file = arena_printf(x.a, "%s/chancery.yaml", x.fx.dir);
 	struct settings_file *settings;
 	struct publish_conf conf = { .holder = "bench" };
 	struct publisher *p;
-	struct store_crl c;
-	int64_t wall, cpu, best = INT64_MAX, best_cpu = 0;
+	struct outcome o;
 	struct err e;
-	int i;
 
 	if (settings_load(file, &settings, &e) == -1 ||
 	    engine_new(settings_get(settings), "pub", "bench", &conf.engine,
@@ -141,28 +192,8 @@ measure(void)
 	conf.settings = settings_get(settings);
 	conf.ctx = engine_ctx_new(conf.engine);
 	p = publisher_new(&conf);
-	for (i = 0; i < ROUNDS; i++) {
-		forget(conf.ctx->db);
-		wall = clock_mono_us();
-		cpu = clock_cpu_us();
-		if (publisher_turn(p, &e) == -1)
-			die("turn", &e);
-		wall = clock_mono_us() - wall;
-		if (wall < best) {
-			best = wall;
-			best_cpu = clock_cpu_us() - cpu;
-		}
-	}
-	c = newest(conf.ctx->db);
-	(void)printf("{\"bench\": \"crl\", \"entries\": %llu, \"bytes\": %llu,"
-		     " \"seconds\": %.3f, \"pubd_cpu_s\": %.3f,"
-		     " \"pubd_beside_mb\": %.1f, \"signd_beside_mb\": %.1f}\n",
-	    (unsigned long long)c.entries, (unsigned long long)c.size,
-	    (double)best / 1e6, (double)best_cpu / 1e6,
-	    (double)memory_kb(getpid(), "VmHWM:") / 1024 -
-		(double)c.size / 1048576,
-	    (double)signd_kb() / 1024 - (double)c.size / 1048576);
-	(void)fflush(stdout);
+	measure(p, conf.ctx->db, &o);
+	print(&o);
 	publisher_free(p);
 	engine_ctx_free(conf.ctx);
 	engine_free(conf.engine);
@@ -177,13 +208,14 @@ main(int argc, char **argv)
 	pid_t pid;
 
 	log_init("bench", LOG_WARN);
+	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
 	pubd_setup(&x);
 	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
 		      "  crl: {interval: 1h, overlap: 1h}\n");
-	fill(entries);
+	crl_rows(&x, entries);
 	pid = fork();
 	if (pid == 0) {
-		measure();
+		run();
 		_exit(0);
 	}
 	(void)waitpid(pid, &status, 0);

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,6 +138,13 @@ on_bytes(struct loader *l, struct conn *c)
 		c->asked_us = 0;
 }
 
+static bool
+is_over(const struct load *l, int64_t until_us)
+{
+	return clock_mono_us() >= until_us ||
+	       (l->stop != NULL && atomic_load(l->stop));
+}
+
 static void *
 work(void *arg)
 {
@@ -150,10 +156,12 @@ work(void *arg)
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	for (i = 0; i < l->n_conns; i++)
 		open_conn(l, &l->conns[i]);
-	while (clock_mono_us() < l->until_us) {
+	while (!is_over(l->load, l->until_us)) {
 		n = epoll_wait(l->epoll, ev, EVENTS, 100);
 		for (i = 0; n > 0 && i < (size_t)n; i++)
 			on_bytes(l, ev[i].data.ptr);
+		if (l->load->pause_us > 0)
+			(void)usleep(l->load->pause_us);
 	}
 	for (i = 0; i < l->n_conns; i++)
 		(void)close(l->conns[i].fd);

@@ -5,6 +5,7 @@
 #ifndef BENCH_OCSP_LOAD_H
 #define BENCH_OCSP_LOAD_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct load {
 	size_t n_requests; /* asked in turn */
 	size_t threads, connections;
 	int seconds;
+	unsigned pause_us;       /* of a thread, after each round of answers */
+	const atomic_bool *stop; /* NULL, or ends it before that */
 	/* out */
 	size_t n, failed; /* answers; those that were not 200 or cut off */
 	double wall_s, p50_ms, p99_ms;

@@ -72,6 +72,12 @@ write_file(struct ocspd *d, const char *name, const char *text)
 static void
 write_conf(struct ocspd *d)
 {
+	const char *read = "";
+
+	if (d->replica != NULL)
+		read = arena_printf(d->arena,
+		    "  read-database: \"host=%s dbname=chancery\"\n",
+		    pg_dir(d->replica));
 	write_file(d, "ca.pem", ocsp_ca_pem(d->arena, d->ca.cert));
 	write_file(d, "chancery.yaml",
 	    arena_printf(d->arena,
@@ -93,8 +99,8 @@ write_conf(struct ocspd *d)
 		"  host-key: host.pem\n"
 		"  snapshot-interval: 1s\n"
 		"  validity: 10m\n"
-		"  stale: 5m\n",
-		pg_dir(d->pg), (unsigned)d->port));
+		"  stale: 5m\n%s",
+		pg_dir(d->pg), (unsigned)d->port, read));
 }
 
 static void
@@ -219,11 +225,20 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 }
 
 void
+ocspd_follow(struct ocspd *d)
+{
+	d->replica = pg_new_replica(d->pg);
+	write_conf(d);
+}
+
+void
 ocspd_free(struct ocspd *d)
 {
 	if (d->pid > 0)
 		ocspd_stop(d, SIGKILL);
 	curl_global_cleanup();
+	if (d->replica != NULL)
+		pg_free(d->replica);
 	pg_free(d->pg);
 	(void)nftw(d->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	ocsp_ca_clear(&d->ca);

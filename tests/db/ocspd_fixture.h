@@ -17,7 +17,7 @@
 
 struct ocspd {
 	struct arena *arena;
-	struct pg *pg;
+	struct pg *pg, *replica; /* the latter is NULL without ocspd_follow */
 	const char *dir;
 	uint16_t port;
 	pid_t pid;
@@ -29,6 +29,12 @@ struct ocspd {
 /* The database, the CA and the configuration; nothing runs yet. */
 struct ocspd *ocspd_new(void);
 void ocspd_free(struct ocspd *d);
+
+/*
+ * Makes a streaming replica, from which the daemon is to read; before its
+ * start and before others connect, for the primary is restarted.
+ */
+void ocspd_follow(struct ocspd *d);
 
 /* Starts the daemon, or ends it by 'sig' and waits. */
 void ocspd_start(struct ocspd *d);
