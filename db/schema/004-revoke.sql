@@ -53,4 +53,6 @@ GRANT INSERT (spki_sha256, why), SELECT ON blocked_key
     TO chancery_enroll, chancery_oper, chancery_pub;
 
 -- The certificates of a key.
-CREATE INDEX cert_spki ON cert USING hash (spki_sha256);
+CREATE INDEX cert_spki ON cert
+    USING brin (spki_sha256 bytea_bloom_ops (false_positive_rate = 0.001))
+    WITH (pages_per_range = 32, autosummarize = on);
