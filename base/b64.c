@@ -61,6 +61,12 @@ value_of(uint8_t c, const char *set)
 	return -1;
 }
 
+int
+b64_value(uint8_t c)
+{
+	return value_of(c, std_set);
+}
+
 /* 'text' has no padding any more. */
 static int
 decode(struct arena *a, struct span text, const char *set, struct span *out,
@@ -124,7 +130,7 @@ hex_encode(struct arena *a, struct span s)
 	return text;
 }
 
-static int
+int
 hex_value(uint8_t c)
 {
 	if (c >= '0' && c <= '9')

@@ -24,6 +24,10 @@ int b64url_decode(struct arena *a, struct span text, struct span *out,
 int hex_decode(struct arena *a, struct span text, struct span *out,
     struct err *e) MUST_USE;
 
+/* The value of one digit of base64 or of hex (either case); -1: it is none. */
+int b64_value(uint8_t c);
+int hex_value(uint8_t c);
+
 /*
  * PEM blocks (RFC 7468): pem_encode writes one with 64 columns; pem_decode
  * finds the first block labelled 'label' and ignores text around it.

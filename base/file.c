@@ -53,8 +53,8 @@ file_read(struct arena *a, const char *path, size_t max, struct span *out,
 	return 0;
 }
 
-static int
-write_all(int fd, struct span s)
+int
+file_write_all(int fd, struct span s)
 {
 	ssize_t n;
 
@@ -62,10 +62,9 @@ write_all(int fd, struct span s)
 		n = write(fd, s.p, s.n);
 		if (n == -1 && errno == EINTR)
 			continue;
-		if (n == -1)
+		if (n <= 0)
 			return -1;
-		s.p += n;
-		s.n -= (size_t)n;
+		s = span_of(s.p + n, s.n - (size_t)n);
 	}
 	return 0;
 }
@@ -95,7 +94,7 @@ file_replace(const char *path, struct span bytes, mode_t mode, struct err *e)
 	if (fd == -1)
 		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
 		    tmp, strerror(errno));
-	if (fchmod(fd, mode) == -1 || write_all(fd, bytes) == -1 ||
+	if (fchmod(fd, mode) == -1 || file_write_all(fd, bytes) == -1 ||
 	    fsync(fd) == -1 || rename(tmp, path) == -1 ||
 	    sync_directory(a, path) == -1) {
 		(void)err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",

@@ -24,4 +24,7 @@ int file_read(struct arena *a, const char *path, size_t max, struct span *out,
 int file_replace(
     const char *path, struct span bytes, mode_t mode, struct err *e) MUST_USE;
 
+/* Writes all of 's' to a descriptor; -1 with errno. */
+int file_write_all(int fd, struct span s) MUST_USE;
+
 #endif

@@ -98,6 +98,17 @@ span_u64(struct span *s, uint64_t *out)
 }
 
 bool
+span_i64(struct span *s, int64_t *out)
+{
+	uint64_t v;
+
+	if (!span_u64(s, &v))
+		return false;
+	*out = (int64_t)v;
+	return true;
+}
+
+bool
 span_block(struct span *s, struct span *out)
 {
 	struct span saved = *s;

@@ -44,6 +44,7 @@ bool span_u8(struct span *s, uint8_t *out);
 bool span_u16(struct span *s, uint16_t *out);
 bool span_u32(struct span *s, uint32_t *out);
 bool span_u64(struct span *s, uint64_t *out);
+bool span_i64(struct span *s, int64_t *out);
 
 /* Takes a 32-bit length and that many bytes off the front into 'out'. */
 bool span_block(struct span *s, struct span *out);

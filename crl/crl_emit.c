@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/der.h"
+#include "base/file.h"
 #include "hsm/sign_client.h"
 
 #define TAIL_MAX ((size_t)8192)
@@ -92,22 +93,6 @@ record(struct crl_emit *x, struct crl_list *l, struct parts p, struct err *e)
 	return store_crl_commit(db, x->epoch, e);
 }
 
-static int
-write_all(int fd, struct span s)
-{
-	ssize_t put;
-
-	while (s.n > 0) {
-		put = write(fd, s.p, s.n);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return -1;
-		s = span_of(s.p + put, s.n - (size_t)put);
-	}
-	return 0;
-}
-
 /* As base/file does it, but a list is not copied together for it. */
 static int
 write_file(struct crl_emit *x, const struct crl_list *l, const struct parts *p,
@@ -122,9 +107,9 @@ write_file(struct crl_emit *x, const struct crl_list *l, const struct parts *p,
 	if (fd < 0)
 		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
 		    tmp, strerror(errno));
-	if (fchmod(fd, 0644) == -1 || write_all(fd, p->part[0]) == -1 ||
-	    write_all(fd, p->part[1]) == -1 ||
-	    write_all(fd, p->part[2]) == -1 || fsync(fd) == -1 ||
+	if (fchmod(fd, 0644) == -1 || file_write_all(fd, p->part[0]) == -1 ||
+	    file_write_all(fd, p->part[1]) == -1 ||
+	    file_write_all(fd, p->part[2]) == -1 || fsync(fd) == -1 ||
 	    rename(tmp, path) == -1) {
 		(void)err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
 		    path, strerror(errno));

@@ -2,12 +2,11 @@
 
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sha256.h"
 #include "db/store_crl.h"
 
 #define WEEK_S ((int64_t)7 * 86400)
@@ -22,7 +21,7 @@ static const char host_chars[] =
 static const char *
 transaction(struct arena *a, const struct store_responder *r, struct span *raw)
 {
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_SIZE];
 	AUTO_BUF(b, 16384);
 
 	buf_block(&b, span_str(r->host));
@@ -30,7 +29,7 @@ transaction(struct arena *a, const struct store_responder *r, struct span *raw)
 	buf_block(&b, r->spki);
 	buf_u64(&b, (uint64_t)r->not_after);
 	*raw = span_dup(a, buf_get(&b));
-	(void)SHA256(raw->p, raw->n, hash);
+	sha256(*raw, hash);
 	return hex_encode(a, span_of(hash, 16));
 }
 

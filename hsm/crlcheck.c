@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/der.h"
+#include "hsm/tosign_int.h"
 
 #define SERIAL_MAX 20
 
@@ -85,15 +86,6 @@ take_whole(struct span *s, uint8_t tag, struct span *whole)
 	return true;
 }
 
-static bool
-two_digits(const uint8_t *p, int *out)
-{
-	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-		return false;
-	*out = (p[0] - '0') * 10 + (p[1] - '0');
-	return true;
-}
-
 /* The part after the year: MMDDHHMMSSZ. */
 static bool
 read_rest(const uint8_t *p, struct clock_civil *c)
@@ -102,9 +94,11 @@ read_rest(const uint8_t *p, struct clock_civil *c)
 		31 };
 	int last;
 
-	if (!two_digits(p, &c->month) || !two_digits(p + 2, &c->day) ||
-	    !two_digits(p + 4, &c->hour) || !two_digits(p + 6, &c->minute) ||
-	    !two_digits(p + 8, &c->second) || p[10] != 'Z')
+	if (!tosign_two_digits(p, &c->month) ||
+	    !tosign_two_digits(p + 2, &c->day) ||
+	    !tosign_two_digits(p + 4, &c->hour) ||
+	    !tosign_two_digits(p + 6, &c->minute) ||
+	    !tosign_two_digits(p + 8, &c->second) || p[10] != 'Z')
 		return false;
 	if (c->month < 1 || c->month > 12)
 		return false;
@@ -122,8 +116,8 @@ read_generalized(struct span v, int64_t *out)
 	struct clock_civil c;
 	int century;
 
-	if (v.n != 15 || !two_digits(v.p, &century) ||
-	    !two_digits(v.p + 2, &c.year))
+	if (v.n != 15 || !tosign_two_digits(v.p, &century) ||
+	    !tosign_two_digits(v.p + 2, &c.year))
 		return false;
 	c.year += century * 100;
 	if (c.year < 1 || !read_rest(v.p + 4, &c))
@@ -140,7 +134,7 @@ take_time(struct span *s, int64_t *out)
 	struct span v;
 
 	if (take(s, DER_UTC_TIME, &v)) {
-		if (v.n != 13 || !two_digits(v.p, &c.year))
+		if (v.n != 13 || !tosign_two_digits(v.p, &c.year))
 			return false;
 		c.year += c.year < 50 ? 2000 : 1900;
 		if (!read_rest(v.p + 2, &c))

@@ -9,11 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/sha256.h"
 
 #define DAY_S ((int64_t)86400)
 #define FLUSH_AT ((size_t)256 * 1024)
@@ -65,14 +64,14 @@ find_paths(struct arena *a, const struct crlfloor_conf *conf,
     const struct crlcheck *c, struct paths *p, struct err *e)
 {
 	const char *dir = arena_printf(a, "%s/crl", conf->state_dir), *base;
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_SIZE];
 	AUTO_BUF(b, 65536);
 
 	buf_block(&b, conf->spki);
 	buf_block(&b, c->idp);
 	if (!buf_ok(&b))
 		return err_set(e, ERR_MALFORMED, "CRL: point is too long");
-	(void)SHA256(b.p, b.n, hash);
+	sha256(buf_get(&b), hash);
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
 		return failed(e, dir);
 	base = arena_printf(a, "%s/%s", dir, hex_encode(a, span_of(hash, 16)));
@@ -81,17 +80,6 @@ find_paths(struct arena *a, const struct crlfloor_conf *conf,
 	p->set = arena_printf(a, "%s.serials", base);
 	p->fresh = arena_printf(a, "%s.serials.new", base);
 	return 0;
-}
-
-static bool
-take_i64(struct span *s, int64_t *out)
-{
-	uint64_t v;
-
-	if (!span_u64(s, &v))
-		return false;
-	*out = (int64_t)v;
-	return true;
 }
 
 static int
@@ -104,7 +92,7 @@ read_floor(struct arena *a, const char *path, struct floor *f, struct err *e)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
 	if (!span_take(&s, sizeof(floor_magic) - 1, &magic) ||
 	    !span_is(magic, floor_magic) || !span_block(&s, &f->number) ||
-	    !span_block(&s, &f->complete) || !take_i64(&s, &f->this_update) ||
+	    !span_block(&s, &f->complete) || !span_i64(&s, &f->this_update) ||
 	    !span_u64(&s, &f->entries) || s.n != 0)
 		return err_set(
 		    e, ERR_INTERNAL, "CRL floor: \"%s\" is damaged", path);
@@ -194,7 +182,7 @@ next_record(struct span *s, struct record *r)
 	uint8_t n;
 
 	return span_u8(s, &n) && span_take(s, n, &r->serial) &&
-	       take_i64(s, &r->left_at);
+	       span_i64(s, &r->left_at);
 }
 
 static int

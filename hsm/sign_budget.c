@@ -6,11 +6,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-#include <openssl/sha.h>
-
 #include "base/b64.h"
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/sha256.h"
 
 #define HOUR_S ((int64_t)3600)
 #define FILE_MAX ((size_t)64 * 1024)
@@ -57,10 +56,10 @@ sign_budget_take(const struct sign_budget *b, int64_t now_s, struct err *e)
 	AUTO(arena_auto) a = arena_new();
 	const char *dir = arena_printf(a, "%s/responder", b->state_dir), *path;
 	const char *who = arena_printf(a, "%s\n%s", b->host, b->key);
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_SIZE];
 	AUTO_FD int lock = -1;
 
-	(void)SHA256((const uint8_t *)who, strlen(who), hash);
+	sha256(span_str(who), hash);
 	path = arena_printf(a, "%s/%s", dir, hex_encode(a, span_of(hash, 16)));
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
 		lock = open(arena_printf(a, "%s.lock", path),

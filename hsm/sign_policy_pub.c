@@ -1,10 +1,9 @@
 /* What the publisher may have signed: CRLs and responder certificates. */
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/buf.h"
 #include "base/crl_partition.h"
+#include "base/sha256.h"
 #include "hsm/crlcheck.h"
 #include "hsm/responder.h"
 #include "hsm/sign_facts.h"
@@ -32,14 +31,14 @@ static int
 check_claim(const struct sign_responder *r, const struct sign_key *key,
     const struct sign_request *req, const struct sign_facts *f, struct err *e)
 {
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_SIZE];
 	const struct responder_claim claim = { .host = req->responder_host,
 		.issuer_spki_sha256 = span_of(hash, sizeof(hash)),
 		.spki = f->cert.spki,
 		.not_after = req->responder_not_after };
 	AUTO_BUF(b, STATEMENT_MAX);
 
-	(void)SHA256(key->spki.p, key->spki.n, hash);
+	sha256(key->spki, hash);
 	responder_statement(&b, &claim);
 	if (!buf_ok(&b) || sign_alg_verify(&r->alg, r->key, buf_get(&b),
 			       req->responder_signature, e) != 0)

@@ -38,17 +38,6 @@ take_hash(struct span *s, uint8_t out[SIGN_HASH_SIZE])
 	return true;
 }
 
-static bool
-take_i64(struct span *s, int64_t *out)
-{
-	uint64_t v;
-
-	if (!span_u64(s, &v))
-		return false;
-	*out = (int64_t)v;
-	return true;
-}
-
 static void
 put_sign(struct buf *b, const struct sign_request *r)
 {
@@ -95,8 +84,8 @@ take_sign(struct arena *a, struct span *s, struct sign_request *r)
 
 	if (!span_u8(s, &kind) || kind < SIGN_CERT || kind > SIGN_RESPONDER ||
 	    !take_text(a, s, &r->key) || !take_text(a, s, &r->request_id) ||
-	    !take_hash(s, r->profile_hash) || !take_i64(s, &r->approve_by) ||
-	    !take_i64(s, &r->max_validity_s) || !span_u8(s, &n) ||
+	    !take_hash(s, r->profile_hash) || !span_i64(s, &r->approve_by) ||
+	    !span_i64(s, &r->max_validity_s) || !span_u8(s, &n) ||
 	    n > SIGN_APPROVALS_MAX)
 		return false;
 	r->kind = (enum sign_kind)kind;
@@ -109,7 +98,7 @@ take_sign(struct arena *a, struct span *s, struct sign_request *r)
 	r->approvals = approvals;
 	r->n_approvals = n;
 	return take_text(a, s, &r->responder_host) &&
-	       take_i64(s, &r->responder_not_after) &&
+	       span_i64(s, &r->responder_not_after) &&
 	       span_block(s, &r->responder_signature) && span_block(s, &r->tbs);
 }
 
@@ -130,7 +119,7 @@ sign_proto_ask_parse(
 		good = take_sign(a, &m, &out->sign);
 	else if (good && verb == SIGN_VERB_RECALL)
 		good =
-		    take_hash(&m, out->tbs_hash) && take_i64(&m, &out->since);
+		    take_hash(&m, out->tbs_hash) && span_i64(&m, &out->since);
 	else if (verb != SIGN_VERB_STATUS)
 		good = false;
 	if (!good || m.n != 0)

@@ -233,8 +233,8 @@ tosign_judge(const ASN1_ITEM *it, struct span der)
 	return good;
 }
 
-static bool
-two_digits(const uint8_t *p, int *out)
+bool
+tosign_two_digits(const uint8_t *p, int *out)
 {
 	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
 		return false;
@@ -259,7 +259,8 @@ take_time(struct span *s, int64_t *out, bool *utc)
 	    t.contents.p[t.contents.n - 1] != 'Z')
 		return false;
 	for (i = 0; i < n; i++) {
-		if (!two_digits(t.contents.p + (ptrdiff_t)2 * i, &part[i]))
+		if (!tosign_two_digits(
+			t.contents.p + (ptrdiff_t)2 * i, &part[i]))
 			return false;
 	}
 	if (*utc)

@@ -31,6 +31,9 @@ bool tlv_expect(struct span *s, uint8_t tag, struct tlv *out);
 /* The values that follow each other in 's' to its end; false: not DER. */
 bool tlv_count(struct span s, size_t *n);
 
+/* The number that two decimal digits at 'p' make; false: they are none. */
+bool tosign_two_digits(const uint8_t *p, int *out);
+
 /*
  * Whether 'der' is one value, DER through all constructed values, that
  * template 'it' decodes and encodes to the same bytes.

@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
 #include "base/auto.h"
 #include "base/crl_partition.h"
+#include "base/file.h"
+#include "base/sha256.h"
 #include "db/store_authority.h"
 #include "db/store_crl.h"
 #include "ocsp/roots.h"
@@ -140,22 +140,6 @@ make_dirs(char *path, struct err *e)
 	return 0;
 }
 
-static int
-write_all(int fd, struct span s)
-{
-	ssize_t put;
-
-	while (s.n > 0) {
-		put = write(fd, s.p, s.n);
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return -1;
-		s = span_of(s.p + put, s.n - (size_t)put);
-	}
-	return 0;
-}
-
 /* The pieces of a list, as they come. */
 static int
 fetch(struct files *f, struct db *db, const struct store_crl *c, int fd,
@@ -172,7 +156,7 @@ fetch(struct files *f, struct db *db, const struct store_crl *c, int fd,
 			f->cut_off = true;
 			return -1;
 		}
-		if (write_all(fd, piece) == -1)
+		if (file_write_all(fd, piece) == -1)
 			return failed(e, path);
 		size += piece.n;
 	}
@@ -195,14 +179,14 @@ static int
 check(const struct files *f, const struct owner *o, const struct store_crl *c,
     int fd, struct err *e)
 {
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_SIZE];
 	bool good;
 	void *p = mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0);
 
 	if (p == MAP_FAILED)
 		return err_set(
 		    e, ERR_UNAVAILABLE, "CRL: mmap: %s", strerror(errno));
-	(void)SHA256(p, c->size, hash);
+	sha256(span_of(p, c->size), hash);
 	good = memcmp(hash, c->sha256, sizeof(hash)) == 0 &&
 	       is_by(f, o, span_of(p, c->size));
 	(void)munmap(p, c->size);

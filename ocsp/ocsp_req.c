@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/b64.h"
 #include "base/der.h"
 
 #define TAG_VERSION DER_CONTEXT_CONSTRUCTED(0)
@@ -352,18 +353,6 @@ ocsp_req_parse(struct span der, struct ocsp_req *out, struct err *e)
 	return read_tbs(tbs, out, e);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* The next octet of a path, percent-decoded; -1 at its end or if it is bad. */
 static int
 next_octet(const char **text)
@@ -377,26 +366,12 @@ next_octet(const char **text)
 		*text = p + 1;
 		return (unsigned char)*p;
 	}
-	hi = hex_digit(p[1]);
-	lo = hi < 0 ? -1 : hex_digit(p[2]);
+	hi = hex_value((uint8_t)p[1]);
+	lo = hi < 0 ? -1 : hex_value((uint8_t)p[2]);
 	if (lo < 0)
 		return -1;
 	*text = p + 3;
 	return hi << 4 | lo;
-}
-
-static int
-base64_value(int c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
 }
 
 int
@@ -409,7 +384,8 @@ ocsp_req_decode_path(
 
 	text += strspn(text, "/");
 	*n = 0;
-	while ((c = next_octet(&text)) >= 0 && (v = base64_value(c)) >= 0) {
+	while (
+	    (c = next_octet(&text)) >= 0 && (v = b64_value((uint8_t)c)) >= 0) {
 		bits = bits << 6 | (uint32_t)v;
 		if (++count % 4 == 1)
 			continue;

@@ -5,11 +5,11 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/sha.h>
 #include <openssl/x509.h>
 
 #include "base/auto.h"
 #include "base/file.h"
+#include "base/sha256.h"
 
 #define CHAIN_MAX ((size_t)256 * 1024)
 
@@ -18,7 +18,7 @@ AUTO_DEFINE(X509_CRL, X509_CRL_free);
 
 struct root {
 	X509 *cert;
-	uint8_t spki_sha256[SHA256_DIGEST_LENGTH];
+	uint8_t spki_sha256[SHA256_SIZE];
 	struct root *next;
 };
 
@@ -27,14 +27,14 @@ struct roots {
 };
 
 static bool
-hash_key(const X509 *x, uint8_t out[SHA256_DIGEST_LENGTH])
+hash_key(const X509 *x, uint8_t out[SHA256_SIZE])
 {
 	unsigned char *der = NULL;
 	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
 
 	if (n <= 0)
 		return false;
-	(void)SHA256(der, (size_t)n, out);
+	sha256(span_of(der, (size_t)n), out);
 	OPENSSL_free(der);
 	return true;
 }
