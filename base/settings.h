@@ -89,6 +89,14 @@ struct settings_acme {
 	int64_t order_lifetime_s, authz_lifetime_s;
 };
 
+/* EST (RFC 7030); the _s members are made from the text. */
+struct settings_est {
+	const char *profile;     /* without a label in the path; NULL: none */
+	const char *repeat;      /* the same request, the same answer; "24h" */
+	const char *retry_after; /* while it waits for an approval; "60s" */
+	int64_t repeat_s, retry_after_s;
+};
+
 /* OS users of the daemons; NULL: the user that starts them. */
 struct settings_users {
 	const char *enroll, *vald, *signd, *pub, *ocsp, *postgres, *oper;
@@ -109,6 +117,9 @@ struct settings {
 	struct settings_issuer *issuers;
 	unsigned issuers_count;
 	struct settings_acme acme;
+	struct settings_est est;
+	const char *approval_lifetime; /* of a request that waits; "7d" */
+	int64_t approval_lifetime_s;   /* made from it */
 	struct settings_vald vald;
 	struct settings_ocsp ocsp;
 	struct settings_users users;
