@@ -108,6 +108,9 @@ struct settings {
 	const char *policies, *keys, *run_dir, *state_dir, *cluster_secret;
 	const char *https_profile;
 	const char *crl_hook; /* run with the file of each new CRL, or NULL */
+	/* OS users with a database login of their own, oper_NAME */
+	const char **operators;
+	unsigned operators_count;
 	const char **environment; /* of the daemons, "NAME=value" */
 	unsigned environment_count;
 	const char **https_names;
@@ -147,9 +150,12 @@ const struct settings *settings_get(const struct settings_file *f);
 int settings_error(const struct settings_file *f, const char *path,
     struct err *e, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+#define SETTINGS_OPERATORS_MAX 64
+
 /*
  * The connection string of PostgreSQL role 'role', in the caller's buffer:
- * the configured one with the role as user, or the embedded cluster's.
+ * the configured one with the role as user, or the embedded cluster's.  For
+ * "chancery_oper" an OS user among 'operators' has the login "oper_NAME".
  */
 int settings_conninfo(const struct settings *s, const char *role, char *out,
     size_t size, struct err *e) MUST_USE;

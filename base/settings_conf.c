@@ -146,6 +146,7 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STR("crl-hook", OPT, struct settings, crl_hook),
 	STRINGS("https-names", struct settings, https_names),
 	STRINGS("environment", struct settings, environment),
+	STRINGS("operators", struct settings, operators),
 	CYAML_FIELD_SEQUENCE(
 	    "listen", PTR, struct settings, listen, &listen_entry, 1, 16),
 	CYAML_FIELD_SEQUENCE(

@@ -30,7 +30,7 @@ CREATE UNIQUE INDEX secret_name ON secret (name) WHERE revoked_at IS NULL;
 GRANT SELECT, INSERT (name, kind, one_time, salt, hash, profile, names,
     operator, expires_at), UPDATE (revoked_at) ON secret TO chancery_oper;
 GRANT SELECT, UPDATE (used_at, used_protocol, used_txn) ON secret
-    TO chancery_enroll, chancery_pub;
+    TO chancery_enroll, chancery_oper, chancery_pub;
 
 -- state: 0 pending, 1 intent, 2 void, 3 approved, 4 rejected.
 ALTER TABLE request DROP CONSTRAINT request_state_check,
