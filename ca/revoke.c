@@ -13,6 +13,7 @@
 #include "hsm/tosign.h"
 
 #define REASON_MAX 10
+#define REASON_SUPERSEDED 4
 #define REASON_UNUSED 7
 #define PAGE_MAX 5000
 #define STEP_MAX 250
@@ -388,6 +389,30 @@ revoke_late(struct ctx *ctx, uint64_t *n, struct err *e)
 		return -1;
 	*n = m.done;
 	return 0;
+}
+
+int
+revoke_superseded(
+    struct ctx *ctx, const char *protocol, const char *txn, struct err *e)
+{
+	struct store_revocation r = { .reason = REASON_SUPERSEDED,
+		.actor = "internal:superseded",
+		.request_id = ctx->request_id };
+	struct enroll_result res;
+
+	if (enroll_poll(ctx, protocol, txn, &res, e) == -1)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (res.status != ENROLL_ISSUED)
+		return 0;
+	if (res.issuer == NULL)
+		return err_set(e, ERR_INTERNAL,
+		    "the earlier certificate's issuer is not configured");
+	r.issuer = res.issuer->id;
+	r.serial = res.serial;
+	r.at = clock_now();
+	if (store_revoke(ctx->writer, &r, e) == 0 || e->kind == ERR_CONFLICT)
+		return 0;
+	return -1;
 }
 
 int
