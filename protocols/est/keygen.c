@@ -21,7 +21,7 @@
 #define CERTS_TYPE "application/pkcs7-mime; smime-type=certs-only"
 #define END "--" BOUNDARY "--\r\n"
 
-#define SECURE_HEAP ((size_t)512 * 1024)
+#define SECURE_HEAP ((size_t)256 * 1024)
 #define SECURE_MIN 32
 #define RSA_PREFIX "rsa:"
 /* The octets of a line of EST_LINE. */
