@@ -272,13 +272,19 @@ issuer_by_id(const struct issuer_set *set, int id)
 }
 
 const struct issuer *
-issuer_by_subject(
-    const struct issuer_set *set, struct span subject, struct span key_id)
+issuer_of_cert(const struct issuer_set *set, const struct tosign_cert *c)
 {
+	const struct tosign_ext *aki = tosign_ext_find(c, OID_AUTHORITY_KEY_ID);
 	const struct issuer *i;
+	struct span key_id;
 
+	/* 30 LEN 80 LEN keyIdentifier: ours have nothing else */
+	if (aki == NULL || aki->value.n <= 4)
+		return NULL;
+	key_id = span_of(aki->value.p + 4, aki->value.n - 4);
 	for (i = set->list; i < set->list + set->n; i++) {
-		if (span_eq(i->subject, subject) && span_eq(i->key_id, key_id))
+		if (span_eq(i->subject, c->issuer) &&
+		    span_eq(i->key_id, key_id))
 			return i;
 	}
 	return NULL;

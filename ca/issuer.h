@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "ca/profile.h"
 #include "ca/pubkey.h"
+#include "hsm/tosign.h"
 
 /* The longest chain, issuer and root included. */
 #define ISSUER_CHAIN_MAX 8
@@ -69,11 +70,16 @@ int issuer_set_lookup(
 int issuer_set_register(
     struct issuer_set *set, struct db *db, struct err *e) MUST_USE;
 
-/* The issuer of that name, by row id, or by subject; NULL when unknown. */
+/* The issuer of that name, or by row id; NULL when unknown. */
 const struct issuer *issuer_get(const struct issuer_set *set, const char *name);
 const struct issuer *issuer_by_id(const struct issuer_set *set, int id);
-const struct issuer *issuer_by_subject(
-    const struct issuer_set *set, struct span subject, struct span key_id);
+
+/*
+ * The issuer that a certificate names as its own by issuer and
+ * authorityKeyIdentifier, or NULL; the signature is not looked at.
+ */
+const struct issuer *issuer_of_cert(
+    const struct issuer_set *set, const struct tosign_cert *c);
 
 /* Whether a public key is that of one of the issuers. */
 bool issuer_owns_key(const struct issuer_set *set, struct span spki);

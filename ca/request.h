@@ -63,6 +63,7 @@ enum request_evidence_kind {
 struct request_holder {
 	const char *profile; /* of ours; NULL: another CA's */
 	int64_t cert_id;     /* of ours; 0 otherwise */
+	bool expired;        /* but within the grace of the profile */
 	struct dn subject;
 	struct request_san *sans;
 	size_t n_sans;
@@ -132,6 +133,10 @@ int request_dns_check(const char *name, bool wildcard, struct err *e) MUST_USE;
 
 /* Whether two entries name the same thing. */
 bool request_san_eq(const struct request_san *x, const struct request_san *y);
+
+/* Whether it is one of 'list'. */
+bool request_san_among(
+    const struct request_san *san, const struct request_san *list, size_t n);
 
 /*
  * Decodes a subjectAltName value into 'out->sans', checked, normalised and

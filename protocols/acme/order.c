@@ -81,6 +81,24 @@ acme_load_order(struct acme_req *r, const char *id, struct store_order *out)
 	return 0;
 }
 
+/* An order that was approved meanwhile is issued now. */
+static void
+go_on(struct acme_req *r, struct store_order *o)
+{
+	struct enroll_result res;
+	struct err e;
+
+	if (enroll_poll(r->w->ctx, "acme", o->id, &res, &e) == -1) {
+		if (e.kind == ERR_REFUSED)
+			o->status = STORE_ORDER_INVALID;
+		return;
+	}
+	if (res.status == ENROLL_ISSUED) {
+		o->status = STORE_ORDER_VALID;
+		o->cert_id = res.cert_id;
+	}
+}
+
 int
 acme_order(struct acme_req *r)
 {
@@ -91,6 +109,8 @@ acme_order(struct acme_req *r)
 	if (r->payload != NULL)
 		return acme_fail(r, PROBLEM_MALFORMED,
 		    "an order is read with an empty payload");
+	if (o.status == STORE_ORDER_PROCESSING)
+		go_on(r, &o);
 	acme_reply_order(r, 200, &o);
 	return 0;
 }
