@@ -395,21 +395,24 @@ int
 revoke_superseded(
     struct ctx *ctx, const char *protocol, const char *txn, struct err *e)
 {
+	const struct store_request_key key = { protocol, txn,
+		REQUEST_REPEAT_ALWAYS };
 	struct store_revocation r = { .reason = REASON_SUPERSEDED,
+		.at = clock_now(),
 		.actor = "internal:superseded",
 		.request_id = ctx->request_id };
-	struct enroll_result res;
+	struct store_request earlier;
+	struct store_cert row;
 
-	if (enroll_poll(ctx, protocol, txn, &res, e) == -1)
+	/* not enroll_poll, which issues what was approved */
+	if (store_request_get(ctx->db, ctx->arena, &key, &earlier, e) == -1)
 		return e->kind == ERR_NOT_FOUND ? 0 : -1;
-	if (res.status != ENROLL_ISSUED)
+	if (earlier.state != STORE_REQUEST_ISSUED)
 		return 0;
-	if (res.issuer == NULL)
-		return err_set(e, ERR_INTERNAL,
-		    "the earlier certificate's issuer is not configured");
-	r.issuer = res.issuer->id;
-	r.serial = res.serial;
-	r.at = clock_now();
+	if (store_cert_get(ctx->db, ctx->arena, earlier.cert_id, &row, e) == -1)
+		return -1;
+	r.issuer = row.issuer;
+	r.serial = row.serial;
 	if (store_revoke(ctx->writer, &r, e) == 0 || e->kind == ERR_CONFLICT)
 		return 0;
 	return -1;

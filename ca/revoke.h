@@ -91,8 +91,7 @@ int revoke_late(struct ctx *ctx, uint64_t *n, struct err *e) MUST_USE;
 /*
  * Revokes as superseded what a transaction issued, before the pipeline issues
  * another certificate in it: for keys that were made here and that nobody has
- * any more (RFC 7030 4.4).  Nothing issued, or revoked already, is no error;
- * UNAVAILABLE: it is in progress.
+ * any more (RFC 7030 4.4).  Nothing issued, or revoked already, is no error.
  */
 int revoke_superseded(struct ctx *ctx, const char *protocol, const char *txn,
     struct err *e) MUST_USE;

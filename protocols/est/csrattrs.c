@@ -7,7 +7,6 @@
 #include "ca/ext.h"
 #include "ca/oid.h"
 
-#define OID_CHALLENGE "1.2.840.113549.1.9.7"
 #define OID_REQUEST_TEMPLATE "1.2.840.113549.1.9.16.2.61"
 #define OID_EXTENSION_TEMPLATE "1.2.840.113549.1.9.16.2.62"
 #define PLACEHOLDER_MAX 1024 /* octets of a modulus */
@@ -179,7 +178,7 @@ put_open_challenge(struct buf *b)
 {
 	size_t attr = der_begin(b, DER_SEQUENCE);
 
-	der_oid(b, OID_CHALLENGE);
+	der_oid(b, OID_CHALLENGE_PASSWORD);
 	der_put(b, DER_SET, span_of(NULL, 0));
 	der_end(b, attr);
 }
@@ -216,7 +215,7 @@ csrattrs_encode(
 	size_t list = der_begin(&b, DER_SEQUENCE);
 
 	if (p->est.binding_required)
-		der_oid(&b, OID_CHALLENGE);
+		der_oid(&b, OID_CHALLENGE_PASSWORD);
 	put_key(&b, &w);
 	put_extensions(&b, p, &w, false);
 	der_oid(&b, w.sig_alg);
