@@ -53,6 +53,8 @@ elements(struct span der, bool set, struct span out[MAX])
 	assert_ptr_equal(p, der.p + der.n);
 	n = sk_ASN1_TYPE_num(list);
 	assert_true(n <= MAX);
+	for (i = 0; i < MAX; i++)
+		out[i] = span_str("");
 	for (i = 0; i < n; i++) {
 		one = NULL;
 		len = i2d_ASN1_TYPE(sk_ASN1_TYPE_value(list, i), &one);
