@@ -244,7 +244,7 @@ judge_foreign(struct ctx *ctx, const struct leaf *l, const char *anchor,
 	if (fill_holder(ctx->arena, l, true, h, e) == -1)
 		return -1;
 	*out = (struct request_evidence){ .kind = EVIDENCE_CERT,
-		.name = arena_printf(ctx->arena, "%s/%s", anchor,
+		.name = arena_printf(ctx->arena, "@%s/%s", anchor,
 		    dn_text(ctx->arena, &h->subject)),
 		.holder = h };
 	return 0;

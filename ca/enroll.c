@@ -363,6 +363,10 @@ earlier(struct enroll *x, struct err *e)
 	if (memcmp(r.request_hash, x->request_hash, STORE_HASH_SIZE) != 0)
 		return err_set(e, ERR_CONFLICT,
 		    "this transaction was used for another request");
+	if (r.state == STORE_REQUEST_ISSUED &&
+	    key.repeat_s == REQUEST_REPEAT_NEVER)
+		return err_set(e, ERR_UNAVAILABLE,
+		    "a certificate was issued for this just now");
 	return enroll_outcome(x->ctx, &key, &r, x->res, e);
 }
 

@@ -73,7 +73,7 @@ struct request_evidence {
 	enum request_evidence_kind kind;
 	/*
 	 * OS user, daemon, ACME account id, name of the secret, or
-	 * "PROFILE/SUBJECT" of a certificate ("ANCHOR/SUBJECT": not of ours).
+	 * "PROFILE/SUBJECT" of a certificate ("@ANCHOR/SUBJECT": not of ours).
 	 */
 	const char *name;
 	/* ACME: the identifiers that validations prove (lower case). */
