@@ -18,6 +18,9 @@
 #include "ca/pubkey.h"
 #include "hsm/tosign.h"
 
+/* The longest chain, issuer and root included. */
+#define ISSUER_CHAIN_MAX 8
+
 struct issuer {
 	int id; /* row id; 0 until issuer_set_register or _lookup */
 	const char *name;
@@ -33,6 +36,9 @@ struct issuer {
 	const char *cert_pem;
 	const char *chain_pem; /* the CA certificates without the root */
 	const char *root_pem;  /* the last of the chain file */
+	/* DER: its own, what certifies it, the root last */
+	struct span chain[ISSUER_CHAIN_MAX];
+	size_t n_chain;
 	struct profile_strings crl_urls, ocsp_urls, ca_issuers_urls;
 	struct profile_strings freshest_urls; /* of delta CRLs */
 	uint32_t crl_partitions;              /* 0: not partitioned */
