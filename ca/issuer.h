@@ -49,7 +49,8 @@ struct db;
 
 /*
  * Loads all issuers of the settings.  MALFORMED: a file is no certificate, a
- * CA certificate without subjectKeyIdentifier or cA TRUE; REFUSED: expired.
+ * CA certificate without subjectKeyIdentifier or cA TRUE, a chain of more than
+ * ISSUER_CHAIN_MAX; REFUSED: expired.
  */
 int issuer_set_load(
     const struct settings *s, struct issuer_set **out, struct err *e) MUST_USE;

@@ -88,8 +88,10 @@ submit(struct acme_req *r, struct store_order *o,
 	struct request req = { .protocol = "acme",
 		.txn = o->id,
 		.profile = o->profile,
-		.evidence = { EVIDENCE_ACME, r->account.id, sans,
-		    o->n_identifiers },
+		.evidence = { .kind = EVIDENCE_ACME,
+		    .name = r->account.id,
+		    .proven = sans,
+		    .n_proven = o->n_identifiers },
 		.want = *want };
 	struct enroll_result res;
 	struct err e;

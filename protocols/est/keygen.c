@@ -62,7 +62,7 @@ encode_public(struct arena *a, EVP_PKEY *key, struct span *out, struct err *e)
 	int n = i2d_PUBKEY(key, &der);
 
 	if (n <= 0)
-		return err_set(e, ERR_INTERNAL, "the key cannot be encoded");
+		return err_set(e, ERR_UNAVAILABLE, "the key cannot be encoded");
 	*out = span_dup(a, span_of(der, (size_t)n));
 	OPENSSL_free(der);
 	return 0;
@@ -80,7 +80,7 @@ encode_private(EVP_PKEY *key, struct span *out, struct err *e)
 	long n;
 
 	if (ctx == NULL || mem == NULL || OSSL_ENCODER_to_bio(ctx, mem) != 1)
-		return err_set(e, ERR_INTERNAL, "the key cannot be encoded");
+		return err_set(e, ERR_UNAVAILABLE, "the key cannot be encoded");
 	n = BIO_get_mem_data(mem, (char **)(uintptr_t)&der);
 	copy = OPENSSL_secure_malloc((size_t)n);
 	if (copy == NULL)
@@ -98,8 +98,8 @@ keygen_make(
 
 	*out = (struct keygen){ 0 };
 	if (key == NULL)
-		return err_set(
-		    e, ERR_INTERNAL, "no key of type \"%s\" can be made", type);
+		return err_set(e, ERR_UNAVAILABLE,
+		    "no key of type \"%s\" can be made", type);
 	if (encode_public(a, key, &out->spki, e) == -1)
 		return -1;
 	return encode_private(key, &out->pkcs8, e);

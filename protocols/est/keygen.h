@@ -29,7 +29,7 @@ struct keygen {
 
 /*
  * Makes a key of this type ("P-256", "rsa:3072", "ed25519"), freed with
- * keygen_clear.  INTERNAL: there is no such type; UNAVAILABLE: no memory.
+ * keygen_clear.  UNAVAILABLE: no secure memory is left, or no such type.
  */
 int keygen_make(struct arena *a, const char *type, struct keygen *out,
     struct err *e) MUST_USE;

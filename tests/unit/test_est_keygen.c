@@ -93,7 +93,7 @@ test_types(void **state)
 		assert_null(k.pkcs8.p);
 	}
 	assert_int_equal(keygen_make(a, "P-1", &k, &e), -1);
-	assert_int_equal(e.kind, ERR_INTERNAL);
+	assert_int_equal(e.kind, ERR_UNAVAILABLE);
 	assert_int_equal(keygen_make(a, "rsa:x", &k, &e), -1);
 	keygen_clear(&k);
 }
