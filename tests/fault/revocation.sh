@@ -47,32 +47,6 @@ wake_and_clean()
 }
 trap wake_and_clean EXIT
 
-# soon TEXT COMMAND...: the command succeeds within 30 seconds.
-soon()
-{
-	local text=$1
-	shift
-	for _ in $(seq 150); do
-		if "$@" >"$scratch/said" 2>&1; then
-			ok "$text"
-			return
-		fi
-		sleep 0.2
-	done
-	not_ok "$text" "$(tail -n 25 "$scratch/said")
-$(tail -n 15 "$log")"
-}
-
-make()
-{
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-keyout "$scratch/$1.key" -subj / \
-		-addext "subjectAltName=DNS:$1.test" \
-		-out "$scratch/$1.csr" 2>/dev/null
-	chancery issue -p tls-server -o "$scratch/$1.pem" "$scratch/$1.csr" \
-		>/dev/null 2>&1
-}
-
 revoke()
 {
 	chancery revoke -r superseded "$scratch/$1.pem"
@@ -294,7 +268,8 @@ fi
 start
 [ "$CHANCERY_SMALL" = mounted ] || log=$log.all
 for n in good first second third fourth fifth sixth seventh eighth; do
-	make $n || {
+	new_cert $n >"$scratch/out" 2>&1 || {
+		cat "$scratch/out"
 		echo "Bail out! no certificate"
 		exit 1
 	}
