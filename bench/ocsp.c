@@ -34,6 +34,9 @@
 #define THREADS 2
 #define CONNECTIONS 64
 #define NONCES 20000
+#define CACHE 65536
+/* The requests come round long after their answer has been dropped. */
+#define CACHE_SMALL 512
 
 struct cost {
 	double cpu_us, per_s, p50_ms, p99_ms, rss_mb;
@@ -86,29 +89,37 @@ print(const char *name, const struct cost *c, double limit_us,
 	(void)fflush(stdout);
 }
 
+struct asked {
+	const struct span *requests;
+	size_t n;
+	bool post;
+	size_t cache;   /* of our server */
+	double sign_us; /* of the signature in each answer */
+};
+
 /* The same load on all servers, ours first: it tells the size of a body. */
 static void
-compare(const char *name, const struct span *requests, size_t n, bool post,
-    double sign_us)
+compare(const char *name, const struct asked *a)
 {
 	static uint8_t body[16384];
 	struct cost ours, bare, nginx;
 	struct server s;
 	bool with_nginx;
 
-	server_ours(&s);
-	measure(&s, requests, n, &ours);
+	server_ours(&s, a->cache);
+	measure(&s, a->requests, a->n, &ours);
 	server_end(&s);
 	server_bare(&s, span_of(body, ours.body));
-	measure(&s, requests, n, &bare);
+	measure(&s, a->requests, a->n, &bare);
 	server_end(&s);
 	/* nginx answers no POST to a file */
-	with_nginx = !post && server_nginx(&s, span_of(body, ours.body));
+	with_nginx = !a->post && server_nginx(&s, span_of(body, ours.body));
 	if (with_nginx) {
-		measure(&s, requests, n, &nginx);
+		measure(&s, a->requests, a->n, &nginx);
 		server_end(&s);
 	}
-	print(name, &ours, bare.cpu_us + sign_us, with_nginx ? &nginx : NULL);
+	print(
+	    name, &ours, bare.cpu_us + a->sign_us, with_nginx ? &nginx : NULL);
 }
 
 static struct span
@@ -284,13 +295,30 @@ database(struct pg *pg)
 	epoch_free(f.epoch);
 }
 
+static void
+answers(struct arena *a)
+{
+	const struct span *get = servers_requests(a, SERVERS_CERTS, 0, 0);
+	const struct span *post = servers_requests(a, SERVERS_CERTS, 1, 0);
+	const struct span *nonce = servers_requests(a, NONCES, 1, 16);
+	double sign_us = signature_us(2);
+
+	compare("ocsp cached GET",
+	    &(struct asked){ get, SERVERS_CERTS, false, CACHE, 0 });
+	compare("ocsp cached POST",
+	    &(struct asked){ post, SERVERS_CERTS, true, CACHE, 0 });
+	compare("ocsp uncached GET",
+	    &(struct asked){ get, SERVERS_CERTS, false, CACHE_SMALL, sign_us });
+	compare("ocsp nonce POST",
+	    &(struct asked){ nonce, NONCES, true, CACHE, sign_us });
+}
+
 int
 main(int argc, char **argv)
 {
 	size_t certs = argc > 2 ? strtoul(argv[2], NULL, 10) : CERTS;
 	struct arena *a = arena_new();
 	struct pg *pg;
-	double sign_us;
 
 	if (argc > 1)
 		seconds = (int)strtol(argv[1], NULL, 10);
@@ -300,13 +328,7 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
-	compare("ocsp cached GET", servers_requests(a, SERVERS_CERTS, 0, 0),
-	    SERVERS_CERTS, false, 0);
-	compare("ocsp cached POST", servers_requests(a, SERVERS_CERTS, 1, 0),
-	    SERVERS_CERTS, true, 0);
-	sign_us = signature_us(2);
-	compare("ocsp nonce POST", servers_requests(a, NONCES, 1, 16), NONCES,
-	    true, sign_us);
+	answers(a);
 	table(certs);
 	if (argc > 3) {
 		(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);

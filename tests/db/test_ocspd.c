@@ -142,6 +142,38 @@ is_success(void)
 	    strstr(r.headers, "Content-Type: application/ocsp-response"));
 }
 
+/* RFC 9110 13.1: who has the answer is not sent it again. */
+static void
+unchanged(void)
+{
+	const char *path = get_path("/status/", true, 2), *tag, *since;
+
+	ocspd_ask(d, path, none, NULL, &r);
+	is_success();
+	tag =
+	    arena_printf(d->arena, "%.66s", strstr(r.headers, "ETag: \"") + 6);
+	/* its date would not tell a revocation in the same second */
+	since = strstr(r.headers, "Last-Modified: ") + 15;
+	ocspd_ask(d, path, none,
+	    arena_printf(d->arena, "If-Modified-Since: %.29s", since), &r);
+	is_success();
+	ocspd_ask(d, path, none,
+	    arena_printf(d->arena, "If-None-Match: \"x\", W/%s", tag), &r);
+	assert_int_equal(r.status, 304);
+	assert_int_equal(r.n, 0);
+	assert_non_null(strstr(r.headers, tag));
+	assert_non_null(strstr(r.headers, "Expires: "));
+	assert_non_null(strstr(r.headers, "max-age="));
+	ocspd_ask(d, path, none, "If-None-Match: \"x\"", &r);
+	is_success();
+	/* what is not known is for no cache to keep, nor is it compared */
+	ocspd_ask(
+	    d, get_path("/status/", true, 77), none, "If-None-Match: *", &r);
+	is_success();
+	assert_null(strstr(r.headers, "ETag"));
+	assert_non_null(strstr(r.headers, "Cache-Control: max-age=0\r"));
+}
+
 static void
 test_transport(void **state)
 {
@@ -170,6 +202,7 @@ test_transport(void **state)
 	is_success();
 	ocspd_ask(d, get_path("/ocsp/", false, 2), none, NULL, &r);
 	is_success();
+	unchanged();
 	ocspd_ask(d, "/status", ocsp_ca_request_der(d->arena, req), NULL, &r);
 	is_success();
 	assert_null(strstr(r.headers, "Cache-Control"));
