@@ -195,6 +195,34 @@ test_damaged(void **state)
 	assert_int_equal(left_over(), 0);
 }
 
+/* What was killed in mid-write leaves nothing behind; all else stays. */
+static void
+test_killed(void **state)
+{
+	static const char *const names[] = { "ca/.new-aZ09xy", ".new-000000",
+		".new-aZ09x", ".new-aZ09xyz", ".new-aZ09x.", ".old-aZ09xy",
+		"new-aZ09xy" };
+	const struct files_conf conf = { .dir = dir };
+	const char *path;
+	struct files *again;
+	struct err e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 7; i++) {
+		path = arena_printf(a, "%s/%s", dir, names[i]);
+		assert_int_equal(
+		    file_replace(path, span_str("x"), 0600, &e), 0);
+	}
+	again = files_new(&settings, &conf);
+	for (i = 0; i < 7; i++) {
+		path = arena_printf(a, "%s/%s", dir, names[i]);
+		assert_int_equal(unlink(path), i < 2 ? -1 : 0);
+	}
+	files_free(again);
+	assert_int_equal(filled("ca/one.crl"), 'g');
+}
+
 /* One that cannot be written stops no other. */
 static void
 test_blocked(void **state)
@@ -392,6 +420,7 @@ main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_imported),
 	};
