@@ -202,6 +202,8 @@ test_garbage(void **state)
 static void
 test_not_http(void **state)
 {
+	static const char put[] =
+	    "PUT /status HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
 	static const char tls[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03";
 	static const char *const texts[] = {
 		"\r\n\r\n", "GET\r\n\r\n", "GET /status/AAAA HTTP/9.9\r\n\r\n",
@@ -219,6 +221,9 @@ test_not_http(void **state)
 		(void)exchange(texts[i], strlen(texts[i]), got, sizeof(got));
 		assert_null(strstr(got, " 200 "));
 	}
+	(void)exchange(put, sizeof(put) - 1, got, sizeof(got));
+	assert_non_null(strstr(got, " 405 "));
+	assert_non_null(strstr(got, "Allow: GET, HEAD, POST"));
 	/* a path and a header of a mebibyte */
 	memset(long_one, 'A', 1 << 20);
 	memcpy(long_one, "GET /status/", 12);

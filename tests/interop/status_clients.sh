@@ -256,6 +256,27 @@ row openssl_verify  good revoked revoked good     good    expired
 row nginx           good revoked revoked good     unknown expired
 row curl            good revoked held    good     unknown expired
 
+# The same time and reason by both ways (RFC 6960 2.4: no contradictions).
+agree() # STATE
+{
+	local serial
+	serial=$(openssl x509 -in "$scratch/$1.pem" -noout -serial |
+		sed 's/.*=//')
+	ask_openssl "$1" | sed -n 's/.*Revocation Time: //p; s/.*Reason: //p' |
+		tr -d ' ' | tr '[:upper:]' '[:lower:]' | sort \
+		>"$scratch/by-ocsp"
+	openssl crl -in "$scratch/tls.crl.pem" -noout -text |
+		grep -A 4 "Serial Number: $serial" |
+		sed -n 's/.*Revocation Date: //p; /Reason Code/ { n; p; }' |
+		tr -d ' ' | tr '[:upper:]' '[:lower:]' | sort \
+		>"$scratch/by-crl"
+	cat "$scratch/by-ocsp"
+	[ "$(wc -l <"$scratch/by-crl")" = 2 ] &&
+		diff "$scratch/by-ocsp" "$scratch/by-crl"
+}
+try "OCSP and the CRL agree on what is revoked" agree revoked
+try "and on what is held" agree held
+
 try "GnuTLS verifies the CRL" certtool --verify-crl \
 	--load-ca-certificate "$issuer" --infile "$scratch/tls.crl.pem"
 check_log
