@@ -115,3 +115,21 @@ sample_issuer(struct db *db, const char *name)
 	}
 	return i.id;
 }
+
+void
+sample_open(struct sample_roles *out)
+{
+	out->pg = pg_new();
+	out->oper = db_new(pg_conninfo(out->pg, "chancery_oper"), "t");
+	out->pub = db_new(pg_conninfo(out->pg, "chancery_pub"), "t");
+	out->ocsp = db_new(pg_conninfo(out->pg, "chancery_ocsp"), "t");
+}
+
+void
+sample_close(struct sample_roles *r)
+{
+	db_free(r->oper);
+	db_free(r->pub);
+	db_free(r->ocsp);
+	pg_free(r->pg);
+}
