@@ -29,7 +29,12 @@ int secret_generate(char out[SECRET_TEXT_SIZE], struct err *e) MUST_USE;
 int secret_hash(enum store_secret_kind kind, struct span text,
     struct store_secret *out, struct err *e) MUST_USE;
 
-/* Whether 'text' is the secret; takes as long when it is not. */
-bool secret_matches(const struct store_secret *s, struct span text);
+/*
+ * Whether 'text' is the secret; takes as long when it is not.  UNAVAILABLE:
+ * too many chosen secrets are being compared at this moment, so that whoever
+ * guesses does not keep everybody else waiting.
+ */
+int secret_matches(const struct store_secret *s, struct span text,
+    bool *matches, struct err *e) MUST_USE;
 
 #endif

@@ -1,4 +1,5 @@
 /* Secrets and client certificates as evidence, on the real pipeline. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,13 @@
 #include "tests/unit/tbs_maker.h"
 
 #define DAY_S 86400
+
+static const char limited[] =
+    "name: few\nissuers: [ca]\nper-hour: 2\n"
+    "allow:\n- protocols: [cli]\n"
+    "san: {dns: {patterns: [\"**.test\"]}}\nkeys: {ec: [P-256]}\n"
+    "validity: {default: 1d, max: 10d, backdate: 5m}\n"
+    "key-usage: [digitalSignature]\nextended-key-usage: [clientAuth]\n";
 
 static const char device[] =
     "name: %s\nissuers: [ca]\n"
@@ -84,7 +92,7 @@ static int
 setup(void **state)
 {
 	struct arena *a = arena_new();
-	struct pipeline_file files[4];
+	struct pipeline_file files[5];
 	struct err e;
 
 	(void)state;
@@ -100,7 +108,9 @@ setup(void **state)
 	    arena_printf(a, device, "any", "any-name: true,", "false"));
 	files[3].name = "wait.yaml";
 	files[3].bytes = span_str(arena_printf(a, device, "wait", "", "true"));
-	pipeline_start(files, 4);
+	files[4].name = "few.yaml";
+	files[4].bytes = span_str(limited);
+	pipeline_start(files, 5);
 	arena_free(a);
 	return writer_new(
 	    pg_conninfo(pg, "chancery_oper"), "oper", "test", &oper, &e);
@@ -236,6 +246,45 @@ secret_enrolls(void **state)
 	assert_true(span_eq(one.cert, two.cert));
 	fails(
 	    est(&q, "dev", &ev, "s4", "b.once.good.test"), ERR_UNAUTHENTICATED);
+}
+
+/* Guessers do not keep each other, and nobody else, waiting for long. */
+static void *
+guess(void *arg)
+{
+	struct store_secret *s = arg;
+	struct err e;
+	bool matches;
+
+	if (secret_matches(s, span_str("wrong guess 1"), &matches, &e) == 0)
+		return matches ? NULL : s;
+	return e.kind == ERR_UNAVAILABLE ? (void *)(uintptr_t)guess : NULL;
+}
+
+static void
+guessing(void **state)
+{
+	struct store_secret s;
+	pthread_t threads[12];
+	void *result[12];
+	unsigned i, compared = 0, turned_away = 0;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(secret_hash(STORE_SECRET_CHOSEN,
+			     span_str("the real secret"), &s, &e),
+	    0);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, guess, &s), 0);
+	for (i = 0; i < 12; i++) {
+		(void)pthread_join(threads[i], &result[i]);
+		compared += result[i] == &s;
+		turned_away += result[i] == (void *)(uintptr_t)guess;
+	}
+	assert_int_equal(compared + turned_away, 12);
+	assert_true(compared >= 1);
+	assert_true(turned_away >= 1);
 }
 
 static void
@@ -408,15 +457,40 @@ renewal(void **state)
 	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
 }
 
+/* One principal gets so many in an hour; repeats do not count. */
+static void
+rate(void **state)
+{
+	struct enroll_result one, two;
+	struct ask first, q;
+
+	(void)state;
+	(void)ask(&first, "l1", "l1", "a.good.test");
+	first.req.profile = "few";
+	submit(&first.req, &one);
+	(void)ask(&q, "l2", "l2", "b.good.test");
+	q.req.profile = "few";
+	submit(&q.req, &two);
+	(void)ask(&q, "l3", "l3", "c.good.test");
+	q.req.profile = "few";
+	fails(&q.req, ERR_LIMITED);
+	submit(&first.req, &two);
+	assert_true(span_eq(one.cert, two.cert));
+	q.req.evidence.name = "bob";
+	submit(&q.req, &two);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets),
 		cmocka_unit_test(secret_enrolls),
+		cmocka_unit_test(guessing),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(foreign),
 		cmocka_unit_test(renewal),
+		cmocka_unit_test(rate),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
