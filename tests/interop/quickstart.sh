@@ -9,8 +9,17 @@ try "quickstart enrolls by itself with a stock client" quickstart \
 	--state "$state" --detach
 crt=$state/demo/lego/certificates/demo.test.crt
 verify_chain "$crt" demo.test
+verify_chain "$state/demo/est-new.pem" router.test
+try "over EST it was enrolled with a secret and renewed with itself" sh -c "
+	'$top_builddir/chancery' --json list --name router.test |
+	jq -se 'map(.principal) | (.[0] == \"cert:device/CN=router.test\") and
+		(.[1] | startswith(\"secret:demo-\"))'"
+try "the secret is used up" sh -c "
+	test -z \"\$('$top_builddir/chancery' secret list)\""
 try "endpoints.json names the directory, root, chain and log" sh -c "
-	jq -e '.acme == \"$directory\"' $state/endpoints.json &&
+	jq -e '.acme == \"$directory\" and
+		.est == \"https://localhost:$https_port/.well-known/est\"' \
+		$state/endpoints.json &&
 	test -s \$(jq -r .root $state/endpoints.json) &&
 	test -s \$(jq -r .chain $state/endpoints.json) &&
 	test -s \$(jq -r .log $state/endpoints.json)"
