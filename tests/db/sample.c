@@ -116,6 +116,15 @@ sample_issuer(struct db *db, const char *name)
 	return i.id;
 }
 
+int
+sample_request(struct db *db, struct arena *a, const char *txn,
+    struct store_request *out, struct err *e)
+{
+	const struct store_request_key key = { "acme", txn, 0 };
+
+	return store_request_get(db, a, &key, out, e);
+}
+
 void
 sample_open(struct sample_roles *out)
 {

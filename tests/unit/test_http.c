@@ -369,6 +369,24 @@ test_running_request_finishes(void **state)
 	assert_int_equal((intptr_t)status, 200);
 }
 
+/* A body that is not the arena's is freed once, sent or not. */
+static void
+test_body_free(void **state)
+{
+	struct http_server *s = fixture_server(false, 1, 4, 50);
+	struct answer a;
+
+	(void)state;
+	fixture_freed = 0;
+	fixture_get(s, "/secret", &a);
+	assert_int_equal(a.status, 200);
+	assert_string_equal(a.body, "secret");
+	fixture_get(s, "/secret-lost", &a);
+	assert_int_equal(a.status, 500);
+	http_server_free(s);
+	assert_int_equal(fixture_freed, 2);
+}
+
 int
 main(void)
 {
@@ -385,6 +403,7 @@ main(void)
 		cmocka_unit_test(test_limit_per_address),
 		cmocka_unit_test(test_shutdown_under_load),
 		cmocka_unit_test(test_running_request_finishes),
+		cmocka_unit_test(test_body_free),
 	};
 
 	return cmocka_run_group_tests_name(
