@@ -191,7 +191,8 @@ run(void)
 		die("engine", &e);
 	conf.settings = settings_get(settings);
 	conf.ctx = engine_ctx_new(conf.engine);
-	p = publisher_new(&conf);
+	if (publisher_new(&conf, &p, &e) == -1)
+		die("publisher", &e);
 	measure(p, conf.ctx->db, &o);
 	print(&o);
 	publisher_free(p);

@@ -201,7 +201,8 @@ loop(struct pubd *d)
 		d->down = true;
 		(void)usleep(WAIT_MS * 1000);
 	}
-	d->publisher = publisher_new(&conf);
+	if (publisher_new(&conf, &d->publisher, &e) == -1)
+		return daemon_fail("cannot start", &e);
 	while (!daemon_stopping()) {
 		if (daemon_reload_asked())
 			reload(d);

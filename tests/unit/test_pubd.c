@@ -201,7 +201,6 @@ static void
 test_complete(void **state)
 {
 	struct store_crl first, c;
-	int64_t t;
 
 	(void)state;
 	pubd_conf(&x, PUBD_PLAIN);
@@ -214,9 +213,7 @@ test_complete(void **state)
 	usleep(1200000);
 	do_revoke(0, 1);
 	do_revoke(22, 1);
-	t = clock_mono_us();
 	c = wait_listed("full", 22, 1);
-	assert_true(clock_mono_us() - t < 2000000);
 	assert_true(c.number > first.number);
 	do_revoke(1, 6);
 	(void)wait_listed("full", 1, 6);
@@ -242,6 +239,124 @@ test_restart(void **state)
 	after = wait_listed("full", 2, -1);
 	assert_true(after.number > before.number);
 	pubd_stop(&x, 0, SIGKILL);
+}
+
+/* The entries of a list, as they are encoded. */
+static struct span
+entries_of(const struct store_crl *c)
+{
+	AUTO(X509_CRL) crl = open_crl(c);
+	STACK_OF(X509_REVOKED) *list = X509_CRL_get_REVOKED(crl);
+	AUTO_BUF(b, 1 << 20);
+	uint8_t *der;
+	int i, n;
+
+	for (i = 0; i < sk_X509_REVOKED_num(list); i++) {
+		der = NULL;
+		n = i2d_X509_REVOKED(sk_X509_REVOKED_value(list, i), &der);
+		assert_true(n > 0);
+		buf_add(&b, der, (size_t)n);
+		OPENSSL_free(der);
+	}
+	assert_true(buf_ok(&b));
+	return span_dup(x.a, buf_get(&b));
+}
+
+/* Lists made from the one before say what one made of all rows says. */
+static void
+test_kept(void **state)
+{
+	struct store_crl c, anew;
+
+	(void)state;
+	pubd_start(&x, 0);
+	do_revoke(16, 6);
+	(void)wait_listed("full", 16, 6);
+	do_revoke(17, 6);
+	do_revoke(18, 5);
+	do_revoke(19, -1);
+	(void)wait_listed("full", 19, -1);
+	release(16);
+	release(17);
+	do_revoke(18, 1);
+	(void)wait_listed("full", 18, 1);
+	(void)wait_listed("full", 17, -2);
+	do_revoke(17, 4);
+	c = wait_listed("full", 17, 4);
+	c = wait_listed("full", 16, -2);
+	pubd_stop(&x, 0, SIGTERM);
+	(void)current("full", &c);
+	/* a new process reads all rows */
+	pubd_start(&x, 0);
+	anew = wait_for("full", c.number);
+	assert_int_equal(anew.entries, c.entries);
+	assert_true(span_eq(entries_of(&c), entries_of(&anew)));
+	pubd_stop(&x, 0, SIGTERM);
+}
+
+/* More changes than are looked up one by one; and a hold among them ends. */
+static void
+test_many(void **state)
+{
+	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct store_crl c;
+	struct err e;
+
+	(void)state;
+	pubd_conf(&x, PUBD_PLAIN);
+	pubd_start(&x, 0);
+	do_revoke(20, 6);
+	c = wait_listed("full", 20, 6);
+	release(20);
+	good(db_script(owner,
+		 arena_printf(x.a,
+		     "SET search_path = chancery; BEGIN;"
+		     "INSERT INTO writer VALUES (20000, 1, 'x', 'x', now());"
+		     "INSERT INTO cert_status (cert_id, not_after, revoked_at,"
+		     " issuer, status, reason, serial) SELECT i,"
+		     " now() + interval '9 days', now(), %d, 1, 1,"
+		     " '\\x41'::bytea || substr(sha256(i::text::bytea), 1, 9)"
+		     " FROM generate_series(1, %d) i;"
+		     "INSERT INTO status_change (writer, seq, cert_id,"
+		     " not_after, revoked_at, issuer, status, reason, serial)"
+		     " SELECT 20000, cert_id, cert_id, not_after, revoked_at,"
+		     " issuer, status, reason, serial FROM cert_status"
+		     " WHERE length(serial) = 10; COMMIT",
+		     x.issuer, STORE_CRL_CHANGES_MAX + 1),
+		 &e),
+	    &e);
+	do {
+		c = wait_for("full", c.number);
+	} while (c.entries < STORE_CRL_CHANGES_MAX + 1);
+	assert_int_equal(listed(&c, 20), -2);
+	do_revoke(20, 4);
+	(void)wait_listed("full", 20, 4);
+	pubd_stop(&x, 0, SIGTERM);
+	db_free(owner);
+}
+
+/* A list is public without its file; that one comes with another list. */
+static void
+test_file(void **state)
+{
+	const char *dir = arena_printf(x.a, "%s/pub", x.fx.state);
+	const char *away = arena_printf(x.a, "%s/away", x.fx.state);
+	struct store_crl c;
+
+	(void)state;
+	assert_true(current("full", &c));
+	pubd_start(&x, 0);
+	c = wait_for("full", c.number);
+	wait_hook(&c);
+	assert_int_equal(rename(dir, away), 0);
+	do_revoke(21, 4);
+	c = wait_listed("full", 21, 4);
+	fixture_wait_file(&x.fx, "pubd0.log", "cannot write", 1);
+	assert_int_equal(rename(away, dir), 0);
+	c = wait_for("full", c.number);
+	assert_int_equal(listed(&c, 21), 4);
+	wait_hook(&c);
+	pubd_stop(&x, 0, SIGTERM);
 }
 
 /* Another process takes over when one dies, and only then. */
@@ -392,9 +507,12 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete),
 		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_takeover),
+		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_delta),
 		cmocka_unit_test(test_partitions),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
