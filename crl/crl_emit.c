@@ -1,15 +1,18 @@
 #include "crl/crl_emit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include <openssl/evp.h>
 
 #include "base/auto.h"
+#include "base/b64.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/der.h"
+#include "db/writer.h"
 #include "hsm/sign_client.h"
 
 #define TAIL_MAX ((size_t)8192)
@@ -68,23 +71,70 @@ next_bytes(struct parts *p, struct buf *b, size_t max)
 }
 
 static int
-record(struct crl_emit *x, struct crl_list *l, struct parts p, struct err *e)
+put_bytes(
+    struct db *db, const struct store_crl *row, struct parts p, struct err *e)
 {
-	struct db *db = x->ctx->db;
 	AUTO_BUF(piece, STORE_CRL_PIECE_MAX);
 	int n;
 
-	if (store_crl_begin(db, &l->row, e) == -1)
-		return -1;
 	for (n = 0;; n++) {
 		buf_reset(&piece);
 		next_bytes(&p, &piece, STORE_CRL_PIECE_MAX);
 		if (piece.n == 0)
-			break;
-		if (store_crl_put(db, &l->row, n, buf_get(&piece), e) == -1) {
-			store_crl_abort(db);
+			return 0;
+		if (store_crl_put(db, row, n, buf_get(&piece), e) == -1)
 			return -1;
-		}
+	}
+}
+
+/* What was published, by whom, and where the signer's log has it. */
+static int
+audit(struct crl_emit *x, const struct store_crl *row, struct err *e)
+{
+	const struct sign_receipt *at = &x->receipt;
+	struct arena *a = x->ctx->arena;
+	char from[CLOCK_RFC3339_SIZE], until[CLOCK_RFC3339_SIZE];
+	const struct audit_pair pairs[] = {
+		{ "issuer", x->issuer->name },
+		{ "scope", row->scope },
+		{ "number", arena_printf(a, "%" PRId64, row->number) },
+		{ "base", row->base_number == 0
+			      ? NULL
+			      : arena_printf(a, "%" PRId64, row->base_number) },
+		{ "thisUpdate", from },
+		{ "nextUpdate", until },
+		{ "entries", arena_printf(a, "%" PRIu64, row->entries) },
+		{ "expired", arena_printf(a, "%" PRIu64, row->gone) },
+		{ "sha256",
+		    hex_encode(a, span_of(row->sha256, sizeof(row->sha256))) },
+		{ "slot", arena_printf(a, "%u", at->slot) },
+		{ "record", arena_printf(a, "%" PRIu64, at->seq) },
+		{ "head", hex_encode(a, span_of(at->head, sizeof(at->head))) },
+		{ "publisher", x->holder },
+		{ "req", x->ctx->request_id },
+	};
+	const struct audit_event ev = { "crl", 0, pairs,
+		sizeof(pairs) / sizeof(pairs[0]) };
+	uint16_t writer;
+
+	clock_rfc3339(row->this_update, from);
+	clock_rfc3339(row->next_update, until);
+	if (writer_number(x->ctx->writer, &writer, e) == -1)
+		return -1;
+	return store_crl_audit(x->ctx->db, writer, &ev, e);
+}
+
+static int
+record(struct crl_emit *x, struct crl_list *l, const struct parts *p,
+    struct err *e)
+{
+	struct db *db = x->ctx->db;
+
+	if (store_crl_begin(db, &l->row, e) == -1)
+		return -1;
+	if (put_bytes(db, &l->row, *p, e) == -1 || audit(x, &l->row, e) == -1) {
+		store_crl_abort(db);
+		return -1;
 	}
 	return store_crl_commit(db, x->epoch, e);
 }
@@ -119,7 +169,7 @@ publish(struct crl_emit *x, struct crl_list *l, struct span tbs,
 	p.part[0] = buf_get(&front);
 	p.part[2] = buf_get(&tail);
 	l->row.size = front.n + tbs.n + tail.n;
-	if (hash(&p, l->row.sha256, e) == -1 || record(x, l, p, e) == -1)
+	if (hash(&p, l->row.sha256, e) == -1 || record(x, l, &p, e) == -1)
 		return -1;
 	metric_observe_us(x->recording, clock_mono_us() - from);
 	return hand_out(x, l, &p, e);
@@ -151,6 +201,7 @@ crl_emit(struct crl_emit *x, struct crl_list *l, struct err *e)
 	p = mmap(NULL, l->built.size, PROT_READ, MAP_SHARED, l->built.fd, 0);
 	if (p == MAP_FAILED)
 		return err_set(e, ERR_UNAVAILABLE, "mmap: %s", strerror(errno));
+	x->receipt = reply.receipt;
 	r = judge(x, l, span_of(p, l->built.size), reply.signature, e);
 	(void)munmap(p, l->built.size);
 	return r;

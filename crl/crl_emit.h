@@ -1,7 +1,7 @@
 /*
  * Makes a built list public: has it signed, verifies the signature, records
- * number and bytes in one transaction, and has the file written that a hook
- * gets.
+ * number, bytes and an audit row in one transaction, and has the file written
+ * that a hook gets.
  */
 #ifndef CRL_CRL_EMIT_H
 #define CRL_CRL_EMIT_H
@@ -10,6 +10,7 @@
 #include "ca/enroll.h"
 #include "crl/crl_out.h"
 #include "crl/crl_round.h"
+#include "hsm/sign_client.h"
 
 struct crl_emit {
 	struct ctx *ctx;
@@ -19,7 +20,10 @@ struct crl_emit {
 	void *owner;         /* for crl_out_failed */
 	/* how long these parts take */
 	struct metric *signing, *recording;
-	int64_t from_us; /* while it works */
+	const char *holder; /* names this process */
+	/* while it works */
+	int64_t from_us;
+	struct sign_receipt receipt;
 };
 
 /*

@@ -207,6 +207,7 @@ emit_all(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 		.issuer = plan->crl.issuer,
 		.out = t->p->out,
 		.owner = plan,
+		.holder = t->p->conf.holder,
 		.signing = t->p->signing,
 		.recording = t->p->recording };
 	size_t i;

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "db/store_audit.h"
 #include "db/store_status.h"
 
 struct db;
@@ -141,13 +142,17 @@ int store_crl_news(struct db *db, struct arena *a, struct store_crl_feed *f,
 int store_crl_wait(struct db *db, int timeout_ms, struct err *e) MUST_USE;
 
 /*
- * Publishes a list: begin, one call for each piece in order, commit; nobody
- * sees any of it before.  'epoch' is that of the lease, or 0 for an operator
- * who has none.  UNAVAILABLE from commit: the lease is somebody else's.
+ * Publishes a list: begin, one call for each piece in order, the audit event
+ * if there is one, commit; nobody sees any of it before.  'epoch' is that of
+ * the lease, or 0 for an operator who has none; 'writer' the number that this
+ * process holds, whose thread has nothing to write meanwhile.  UNAVAILABLE from
+ * commit: the lease is somebody else's.
  */
 int store_crl_begin(struct db *db, struct store_crl *c, struct err *e) MUST_USE;
 int store_crl_put(struct db *db, const struct store_crl *c, int n,
     struct span bytes, struct err *e) MUST_USE;
+int store_crl_audit(struct db *db, uint16_t writer,
+    const struct audit_event *ev, struct err *e) MUST_USE;
 int store_crl_commit(struct db *db, int64_t epoch, struct err *e) MUST_USE;
 
 /* Gives up what was begun. */

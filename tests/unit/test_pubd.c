@@ -14,6 +14,7 @@
 #include <openssl/sha.h>
 
 #include "base/auto.h"
+#include "base/b64.h"
 #include "base/clock.h"
 #include "base/crl_partition.h"
 #include "base/file.h"
@@ -196,6 +197,32 @@ wait_hook(const struct store_crl *c)
 	}
 }
 
+/* Each list has an audit row that names it, written by the pub role. */
+static void
+audited(const struct store_crl *c)
+{
+	struct db *oper = db_new(pg_conninfo(x.pg, "chancery_oper"), "t");
+	const struct db_args none = { .n = 0 };
+	AUTO(PGresult) r = NULL;
+	struct err e;
+
+	good(db_query(oper,
+		 arena_printf(x.a,
+		     "SELECT (SELECT count(*) FROM audit WHERE kind = 'crl'),"
+		     " (SELECT count(*) FROM crl), count(*) FROM audit"
+		     " WHERE kind = 'crl' AND actor = 'chancery_pub'"
+		     " AND convert_from(leaf, 'UTF8') LIKE"
+		     " '%%issuer=ca_scope=%s_number=%lld_%%_entries=%lld_%%"
+		     "_sha256=%s_slot=26_%%'",
+		     c->scope, (long long)c->number, (long long)c->entries,
+		     hex_encode(x.a, span_of(c->sha256, 32))),
+		 &none, &r, &e),
+	    &e);
+	assert_int_equal(db_i8(r, 0, 0), db_i8(r, 0, 1));
+	assert_int_equal(db_i8(r, 0, 2), 1);
+	db_free(oper);
+}
+
 /* The first list is there by itself; revocations show soon, holds go. */
 static void
 test_complete(void **state)
@@ -222,6 +249,7 @@ test_complete(void **state)
 	assert_int_equal(c.entries, 1);
 	assert_int_equal(listed(&c, 0), -2);
 	wait_hook(&c);
+	audited(&c);
 	pubd_stop(&x, 0, SIGTERM);
 }
 
@@ -485,6 +513,20 @@ test_partitions(void **state)
 	pubd_stop(&x, 0, SIGTERM);
 }
 
+/* A test that has failed leaves none behind that would hold the lease. */
+static int
+end_all(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		if (x.pids[i] != 0)
+			pubd_stop(&x, i, SIGKILL);
+	}
+	return 0;
+}
+
 static int
 setup(void **state)
 {
@@ -505,14 +547,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_complete),
-		cmocka_unit_test(test_restart),
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_takeover),
-		cmocka_unit_test(test_file),
-		cmocka_unit_test(test_delta),
-		cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test_teardown(test_complete, end_all),
+		cmocka_unit_test_teardown(test_restart, end_all),
+		cmocka_unit_test_teardown(test_kept, end_all),
+		cmocka_unit_test_teardown(test_takeover, end_all),
+		cmocka_unit_test_teardown(test_file, end_all),
+		cmocka_unit_test_teardown(test_delta, end_all),
+		cmocka_unit_test_teardown(test_partitions, end_all),
+		cmocka_unit_test_teardown(test_many, end_all),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
