@@ -35,23 +35,6 @@ good(int rc, const struct err *e)
 		fail_msg("%s", e->text);
 }
 
-static bool
-current(const char *scope, struct store_crl *out)
-{
-	struct store_crls all;
-	struct err e;
-	size_t i;
-
-	good(store_crl_current(x.db, x.a, &all, &e), &e);
-	for (i = 0; i < all.n; i++) {
-		if (strcmp(all.list[i].scope, scope) == 0) {
-			*out = all.list[i];
-			return true;
-		}
-	}
-	return false;
-}
-
 /* The bytes of a list, which must be those that its row tells. */
 static struct span
 bytes_of(const struct store_crl *c)
@@ -83,21 +66,6 @@ open_crl(const struct store_crl *c)
 	assert_non_null(crl);
 	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(x.ca)), 1);
 	return crl;
-}
-
-/* Waits for a list of the scope above this number. */
-static struct store_crl
-wait_for(const char *scope, int64_t above)
-{
-	int64_t until = clock_mono_us() + PUBD_WAIT_US;
-	struct store_crl c;
-
-	while (!current(scope, &c) || c.number <= above) {
-		if (clock_mono_us() > until)
-			fail_msg("no list of scope %s", scope);
-		usleep(20000);
-	}
-	return c;
 }
 
 /* The reason of certificate 'n' on a list: -2 when it is not there. */
@@ -161,7 +129,7 @@ wait_listed(const char *scope, int n, long want)
 	do {
 		if (clock_mono_us() > until)
 			fail_msg("%s never says %ld of %d", scope, want, n);
-		c = wait_for(scope, c.number);
+		c = pubd_wait(&x, scope, c.number);
 	} while (listed(&c, n) != want);
 	return c;
 }
@@ -232,7 +200,7 @@ test_complete(void **state)
 	(void)state;
 	pubd_conf(&x, PUBD_PLAIN);
 	pubd_start(&x, 0);
-	first = wait_for("full", 0);
+	first = pubd_wait(&x, "full", 0);
 	assert_int_equal(first.entries, 0);
 	assert_in_range(first.number, clock_now() - 60, clock_now() + 60);
 	assert_int_equal(first.next_update - first.this_update, 7200);
@@ -260,7 +228,7 @@ test_restart(void **state)
 	struct store_crl before = { .number = 0 }, after;
 
 	(void)state;
-	assert_true(current("full", &before));
+	assert_true(pubd_current(&x, "full", &before));
 	pubd_start(&x, 0);
 	fixture_wait_file(&x.fx, "pubd0.log", " ready\n", 2);
 	do_revoke(2, -1);
@@ -313,10 +281,10 @@ test_kept(void **state)
 	c = wait_listed("full", 17, 4);
 	c = wait_listed("full", 16, -2);
 	pubd_stop(&x, 0, SIGTERM);
-	(void)current("full", &c);
+	(void)pubd_current(&x, "full", &c);
 	/* a new process reads all rows */
 	pubd_start(&x, 0);
-	anew = wait_for("full", c.number);
+	anew = pubd_wait(&x, "full", c.number);
 	assert_int_equal(anew.entries, c.entries);
 	assert_true(span_eq(entries_of(&c), entries_of(&anew)));
 	pubd_stop(&x, 0, SIGTERM);
@@ -354,7 +322,7 @@ test_many(void **state)
 		 &e),
 	    &e);
 	do {
-		c = wait_for("full", c.number);
+		c = pubd_wait(&x, "full", c.number);
 	} while (c.entries < STORE_CRL_CHANGES_MAX + 1);
 	assert_int_equal(listed(&c, 20), -2);
 	do_revoke(20, 4);
@@ -372,16 +340,16 @@ test_file(void **state)
 	struct store_crl c;
 
 	(void)state;
-	assert_true(current("full", &c));
+	assert_true(pubd_current(&x, "full", &c));
 	pubd_start(&x, 0);
-	c = wait_for("full", c.number);
+	c = pubd_wait(&x, "full", c.number);
 	wait_hook(&c);
 	assert_int_equal(rename(dir, away), 0);
 	do_revoke(21, 4);
 	c = wait_listed("full", 21, 4);
 	fixture_wait_file(&x.fx, "pubd0.log", "cannot write", 1);
 	assert_int_equal(rename(away, dir), 0);
-	c = wait_for("full", c.number);
+	c = pubd_wait(&x, "full", c.number);
 	assert_int_equal(listed(&c, 21), 4);
 	wait_hook(&c);
 	pubd_stop(&x, 0, SIGTERM);
@@ -430,13 +398,13 @@ test_delta(void **state)
 		struct db *pub = db_new(pg_conninfo(x.pg, "chancery_pub"), "t");
 		struct err e;
 
-		assert_true(current("full", &c));
+		assert_true(pubd_current(&x, "full", &c));
 		good(db_script(pub, "DELETE FROM crl", &e), &e);
 		db_free(pub);
 	}
 	pubd_start(&x, 0);
-	d = wait_for("delta", 0);
-	assert_true(current("full", &c));
+	d = pubd_wait(&x, "delta", 0);
+	assert_true(pubd_current(&x, "full", &c));
 	assert_int_equal(d.base_number, c.number);
 	assert_true(d.number > c.number);
 	assert_int_equal(d.entries, 0);
@@ -462,7 +430,7 @@ test_delta(void **state)
 	crl = open_crl(&d);
 	base = X509_CRL_get_ext_d2i(crl, NID_delta_crl, NULL, NULL);
 	assert_int_equal(ASN1_INTEGER_get(base), (long)c.number);
-	assert_true(current("full", &c));
+	assert_true(pubd_current(&x, "full", &c));
 	assert_int_equal(d.base_number, c.number);
 	pubd_stop(&x, 0, SIGTERM);
 }
@@ -486,7 +454,7 @@ test_partitions(void **state)
 		do_revoke(n, 3);
 	pubd_start(&x, 0);
 	for (k = 0; k < 2; k++)
-		part[k] = wait_for(arena_printf(x.a, "part-%d", k), 0);
+		part[k] = pubd_wait(&x, arena_printf(x.a, "part-%d", k), 0);
 	for (n = 8; n < 16; n++) {
 		k = (int)crl_partition_of(x.samples[n].cert.serial, 2);
 		assert_int_equal(listed(&part[k], n), 3);
@@ -508,7 +476,7 @@ test_partitions(void **state)
 		ISSUING_DIST_POINT_free(idp);
 		at = X509_CRL_get_ext_count(crl);
 		assert_int_equal(at, 5); /* AKI number IDP freshest expired */
-		(void)wait_for(arena_printf(x.a, "delta-%d", k), 0);
+		(void)pubd_wait(&x, arena_printf(x.a, "delta-%d", k), 0);
 	}
 	pubd_stop(&x, 0, SIGTERM);
 }
