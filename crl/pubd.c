@@ -106,8 +106,8 @@ write_metrics(struct pubd *d, struct err *e)
 	AUTO_BUF(b, METRICS_MAX);
 
 	metrics_render(&b);
-	return file_replace(
-	    arena_printf(d->arena, "%s/metrics", d->dir), buf_get(&b), 0644, e);
+	return file_replace(arena_printf(d->arena, "%s/pubd.prom", d->dir),
+	    buf_get(&b), 0644, e);
 }
 
 /* What is done now and then; order counts. */

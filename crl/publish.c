@@ -10,12 +10,14 @@
 #include "base/metrics.h"
 #include "crl/crl_emit.h"
 #include "crl/crl_plan.h"
+#include "crl/outer.h"
 
 #define LEASE_S 6
 #define LEASE_EVERY_US ((int64_t)1500 * 1000)
 #define RETRY_MIN_US ((int64_t)2 * 1000 * 1000)
 #define RETRY_MAX_US ((int64_t)60 * 1000 * 1000)
 #define LATE_EVERY_US ((int64_t)60 * 1000 * 1000)
+#define OUTER_FIRST_US ((int64_t)20 * 1000 * 1000)
 
 /* What is known of one issuer. */
 struct plan {
@@ -31,7 +33,8 @@ struct publisher {
 	struct store_crl_feed feed;
 	int64_t epoch, lease_us;
 	struct crl_out *out;
-	struct metric *published, *failed, *late;
+	int64_t outer_us; /* when the lists of the CAs above are looked at */
+	struct metric *published, *failed, *late, *outer;
 	/* seconds: all rows read and lists built of them, lists built of the
 	 * ones before, signed and verified, recorded */
 	struct metric *reading, *copying, *signing, *recording;
@@ -75,6 +78,8 @@ make_metrics(struct publisher *p)
 	    "CRLs that could not be made.", NULL);
 	p->late = metrics_counter("chancery_crl_late_minutes_total",
 	    "Minutes in which an issuer's CRL was late.", NULL);
+	p->outer = metrics_gauge("chancery_crl_import_late",
+	    "CRLs of CAs above the issuers that are late or missing.", NULL);
 }
 
 int
@@ -96,6 +101,8 @@ publisher_new(
 		crl_plan_init(&p->plans[i].crl, issuer_at(set, i));
 	publisher_reload(p, conf->settings);
 	make_metrics(p);
+	/* a first start imports them as soon as all else runs */
+	p->outer_us = clock_mono_us() + OUTER_FIRST_US;
 	if (conf->hook != NULL &&
 	    crl_out_new(conf->dir, conf->hook, &p->out, e) == -1) {
 		publisher_free(p);
@@ -333,6 +340,34 @@ alarm_late(struct turn *t, struct plan *plan)
 	}
 }
 
+/* The lists of the CAs above, which somebody has to import. */
+static int
+alarm_outer(struct turn *t, struct err *e)
+{
+	struct publisher *p = t->p;
+	struct outer *list;
+	uint64_t late = 0;
+	size_t i, n;
+
+	if (clock_mono_us() < p->outer_us)
+		return 0;
+	p->outer_us = clock_mono_us() + LATE_EVERY_US;
+	if (outer_list(t->m.a, t->m.db, engine_issuers(p->conf.engine),
+		&t->m.all, &list, &n, e) == -1)
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (!list[i].late)
+			continue;
+		late++;
+		log_event(LOG_ERROR,
+		    list[i].row == NULL ? "CRL is missing" : "CRL is late",
+		    "ca", list[i].name, "msg",
+		    "to be imported by chancery crl import", NULL);
+	}
+	metric_set(p->outer, late);
+	return 0;
+}
+
 static void
 serve_issuer(struct turn *t, struct plan *plan)
 {
@@ -384,5 +419,5 @@ publisher_turn(struct publisher *p, struct err *e)
 		return -1;
 	for (i = 0; i < p->n && p->epoch != 0; i++)
 		serve_issuer(&t, &p->plans[i]);
-	return 0;
+	return alarm_outer(&t, e);
 }
