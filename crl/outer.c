@@ -243,7 +243,7 @@ count_certs(struct arena *a, const struct issuer_set *set)
 
 int
 outer_list(struct arena *a, struct db *db, const struct issuer_set *set,
-    const struct store_crls *rows, struct outer **out, size_t *n, struct err *e)
+    const struct store_crls *rows, struct outers *out, struct err *e)
 {
 	struct gathering g = {
 		.a = a, .set = set, .rows = rows, .now = clock_now()
@@ -264,7 +264,7 @@ outer_list(struct arena *a, struct db *db, const struct issuer_set *set,
 		while (outer_next_cert(a, &text, &der))
 			add_missing(&g, der);
 	}
-	*out = g.list;
-	*n = g.n;
+	out->list = g.list;
+	out->n = g.n;
 	return 0;
 }

@@ -41,9 +41,13 @@ struct outer {
 	bool late;                   /* missing, too */
 };
 
+struct outers {
+	struct outer *list;
+	size_t n;
+};
+
 /* All of them, in the arena; 'rows' are the current lists. */
 int outer_list(struct arena *a, struct db *db, const struct issuer_set *set,
-    const struct store_crls *rows, struct outer **out, size_t *n,
-    struct err *e) MUST_USE;
+    const struct store_crls *rows, struct outers *out, struct err *e) MUST_USE;
 
 #endif

@@ -345,23 +345,24 @@ static int
 alarm_outer(struct turn *t, struct err *e)
 {
 	struct publisher *p = t->p;
-	struct outer *list;
+	struct outers outer;
 	uint64_t late = 0;
-	size_t i, n;
+	size_t i;
 
 	if (clock_mono_us() < p->outer_us)
 		return 0;
 	p->outer_us = clock_mono_us() + LATE_EVERY_US;
 	if (outer_list(t->m.a, t->m.db, engine_issuers(p->conf.engine),
-		&t->m.all, &list, &n, e) == -1)
+		&t->m.all, &outer, e) == -1)
 		return -1;
-	for (i = 0; i < n; i++) {
-		if (!list[i].late)
+	for (i = 0; i < outer.n; i++) {
+		if (!outer.list[i].late)
 			continue;
 		late++;
 		log_event(LOG_ERROR,
-		    list[i].row == NULL ? "CRL is missing" : "CRL is late",
-		    "ca", list[i].name, "msg",
+		    outer.list[i].row == NULL ? "CRL is missing"
+					      : "CRL is late",
+		    "ca", outer.list[i].name, "msg",
 		    "to be imported by chancery crl import", NULL);
 	}
 	metric_set(p->outer, late);

@@ -163,18 +163,18 @@ add_others(struct gathering *g)
 
 /* Lists that certificates name and nobody has imported. */
 static void
-add_missing(struct gathering *g, const struct outer *list, size_t n)
+add_missing(struct gathering *g, const struct outers *outer)
 {
 	size_t i;
 
-	for (i = 0; i < n; i++) {
-		const struct crl_state x = { .ca = list[i].name,
+	for (i = 0; i < outer->n; i++) {
+		const struct crl_state x = { .ca = outer->list[i].name,
 			.scope = "full",
 			.imported = true,
 			.wanted = true,
 			.late = true };
 
-		if (list[i].row == NULL)
+		if (outer->list[i].row == NULL)
 			add(g, &x);
 	}
 }
@@ -208,18 +208,18 @@ crl_states(struct ctl *c, struct db *db, struct crl_state **out, size_t *n,
 {
 	struct gathering g = { .c = c, .now = clock_now() };
 	struct issuer_set *set;
-	struct outer *outer;
-	size_t i, n_outer;
+	struct outers outer;
+	size_t i;
 	int rc;
 
 	if (store_crl_current(db, c->a, &g.rows, e) == -1 ||
 	    store_authority_list(db, c->a, &g.cas, &g.n_cas, e) == -1 ||
 	    issuer_set_load(c->s, &set, e) == -1)
 		return -1;
-	rc = outer_list(c->a, db, set, &g.rows, &outer, &n_outer, e);
+	rc = outer_list(c->a, db, set, &g.rows, &outer, e);
 	if (rc == 0) {
 		g.list =
-		    arena_array(c->a, room(&g, set) + n_outer, sizeof(*g.list));
+		    arena_array(c->a, room(&g, set) + outer.n, sizeof(*g.list));
 		for (i = 0; i < issuer_count(set); i++)
 			add_issuer(&g, issuer_at(set, i));
 	}
@@ -227,7 +227,7 @@ crl_states(struct ctl *c, struct db *db, struct crl_state **out, size_t *n,
 	if (rc == -1)
 		return -1;
 	add_others(&g);
-	add_missing(&g, outer, n_outer);
+	add_missing(&g, &outer);
 	if (g.n > 1)
 		qsort(g.list, g.n, sizeof(*g.list), order);
 	*out = g.list;
