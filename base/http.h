@@ -17,8 +17,12 @@
 #include "base/span.h"
 
 #define HTTP_HEADERS_MAX 16
+/* The longest chain that a client may show, and one certificate in it. */
+#define HTTP_CHAIN_MAX 8
+#define HTTP_CERT_MAX ((size_t)32 * 1024)
 
 struct http_server;
+struct http_session;
 
 struct http_request {
 	struct arena *arena; /* lives until the reply is sent */
@@ -32,9 +36,27 @@ struct http_request {
 	const char *peer; /* address as text, without port */
 	bool tls;
 	struct span body;
-	struct span client_cert; /* DER, or empty */
-	const char *id;          /* request id, also in the log */
+	/* what the client showed in TLS, DER, leaf first; not verified */
+	struct span client_chain[HTTP_CHAIN_MAX];
+	size_t n_client_chain;
+	const struct http_session *session; /* for http_binding; or NULL */
+	const char *id;                     /* request id, also in the log */
 };
+
+/* What ties a request to its TLS connection (RFC 5929 3, RFC 9266). */
+enum http_binding {
+	HTTP_BINDING_NONE,
+	HTTP_BINDING_TLS_UNIQUE,   /* TLS 1.2 */
+	HTTP_BINDING_TLS_EXPORTER, /* TLS 1.3 */
+};
+
+/*
+ * The channel binding of the request's connection, made when it is asked for:
+ * while the request is with its handler, nobody else uses the TLS session.
+ * NONE leaves 'out' empty: no TLS, or the library cannot say.
+ */
+enum http_binding http_binding(
+    const struct http_request *req, struct span *out);
 
 struct http_header {
 	const char *name, *value;
@@ -45,6 +67,12 @@ struct http_header {
 void http_date(int64_t t, char out[HTTP_DATE_SIZE]);
 int64_t http_date_parse(const char *text);
 
+/*
+ * Whether the list of entity tags of an If-None-Match has this one, weak or
+ * strong, or is "*" (RFC 9110 13.1.2).
+ */
+bool http_etag_listed(const char *list, const char *etag);
+
 /* Filled by the handler; everything lives in the request's arena. */
 struct http_reply {
 	int status;
@@ -52,6 +80,11 @@ struct http_reply {
 	struct span body;
 	struct http_header headers[HTTP_HEADERS_MAX];
 	size_t n_headers;
+	/*
+	 * For a body with a secret, which does not live in the arena: called
+	 * once with it when it was sent or dropped.  NULL: nothing to do.
+	 */
+	void (*body_free)(struct span body);
 };
 
 /* Adds a header; more than HTTP_HEADERS_MAX is a bug and aborts. */

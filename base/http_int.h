@@ -71,9 +71,11 @@ int http_tls_set(struct http_tls *t, const char *chain_pem, const char *key_pem,
  */
 struct MHD_OptionItem http_tls_option(void);
 
-/* The client's certificate in DER, in the arena; empty when it has none. */
-struct span http_tls_client_cert(
-    struct arena *a, struct MHD_Connection *connection);
+/*
+ * Fills in what the client showed in TLS ('client_chain', in the arena) and
+ * the session.
+ */
+void http_tls_fill(struct http_request *r, struct MHD_Connection *connection);
 
 /* The callbacks of a request's life, for MHD_start_daemon; cls: the port. */
 void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *c);

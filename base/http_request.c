@@ -113,7 +113,16 @@ read_fields(struct live *l, const char *method)
 	r->accept = field(l, "Accept");
 	r->user_agent = field(l, "User-Agent");
 	if (r->tls)
-		r->client_cert = http_tls_client_cert(r->arena, l->conn);
+		http_tls_fill(r, l->conn);
+}
+
+static void
+drop_body(struct http_reply *r)
+{
+	if (r->body_free != NULL)
+		r->body_free(r->body);
+	r->body_free = NULL;
+	r->body = span_of(NULL, 0);
 }
 
 /* A reply of the server itself. */
@@ -122,6 +131,7 @@ own_reply(struct live *l, int status, const char *text)
 {
 	const struct http_conf *conf = &l->port->server->conf;
 
+	drop_body(&l->reply);
 	l->reply = (struct http_reply){ .status = status,
 		.content_type = "text/plain",
 		.body = span_str(text) };
@@ -325,5 +335,6 @@ http_on_completed(void *cls, struct MHD_Connection *c, void **con_cls,
 	if (l->sending)
 		atomic_fetch_sub(&l->port->server->sending, 1);
 	buf_clear(&l->body);
+	drop_body(&l->reply);
 	arena_free(l->req.arena);
 }

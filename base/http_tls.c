@@ -191,19 +191,69 @@ http_tls_option(void)
 		(void *)(uintptr_t)on_handshake };
 }
 
-struct span
-http_tls_client_cert(struct arena *a, struct MHD_Connection *connection)
+static gnutls_session_t
+session_of(struct MHD_Connection *connection)
 {
-	const union MHD_ConnectionInfo *info;
-	const gnutls_datum_t *certs;
-	unsigned n = 0;
-
-	info = MHD_get_connection_info(
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-	if (info == NULL || info->tls_session == NULL)
-		return span_of(NULL, 0);
-	certs = gnutls_certificate_get_peers(info->tls_session, &n);
-	if (certs == NULL || n == 0)
-		return span_of(NULL, 0);
-	return span_dup(a, span_of(certs[0].data, certs[0].size));
+
+	return info == NULL ? NULL : info->tls_session;
+}
+
+/* A certificate that is too large ends the chain. */
+static void
+copy_chain(struct http_request *r, gnutls_session_t session)
+{
+	const gnutls_datum_t *certs;
+	unsigned n = 0, i;
+
+	certs = gnutls_certificate_get_peers(session, &n);
+	if (certs == NULL)
+		return;
+	for (i = 0; i < n && i < HTTP_CHAIN_MAX; i++) {
+		if (certs[i].size > HTTP_CERT_MAX)
+			return;
+		r->client_chain[r->n_client_chain++] =
+		    span_dup(r->arena, span_of(certs[i].data, certs[i].size));
+	}
+}
+
+void
+http_tls_fill(struct http_request *r, struct MHD_Connection *connection)
+{
+	gnutls_session_t session = session_of(connection);
+
+	if (session == NULL)
+		return;
+	r->session = (const struct http_session *)session;
+	copy_chain(r, session);
+}
+
+enum http_binding
+http_binding(const struct http_request *req, struct span *out)
+{
+	gnutls_session_t session = (gnutls_session_t)(uintptr_t)req->session;
+	enum http_binding kind = HTTP_BINDING_NONE;
+	gnutls_datum_t value = { NULL, 0 };
+	gnutls_protocol_t version;
+	int rc = -1;
+
+	*out = span_of(NULL, 0);
+	if (session == NULL)
+		return HTTP_BINDING_NONE;
+	version = gnutls_protocol_get_version(session);
+	if (version == GNUTLS_TLS1_2) {
+		kind = HTTP_BINDING_TLS_UNIQUE;
+		rc = gnutls_session_channel_binding(
+		    session, GNUTLS_CB_TLS_UNIQUE, &value);
+	} else if (version == GNUTLS_TLS1_3) {
+		kind = HTTP_BINDING_TLS_EXPORTER;
+		rc = gnutls_session_channel_binding(
+		    session, GNUTLS_CB_TLS_EXPORTER, &value);
+	}
+	if (rc < 0)
+		return HTTP_BINDING_NONE;
+	*out = span_dup(req->arena, span_of(value.data, value.size));
+	gnutls_free(value.data);
+	return kind;
 }

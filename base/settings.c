@@ -1,10 +1,12 @@
 #include "base/settings.h"
 
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/auto.h"
@@ -111,6 +113,12 @@ check_durations(struct settings_file *f, struct err *e)
 		    365 * DAY_S, &s->acme.order_lifetime_s },
 		{ "acme.authorization-lifetime", s->acme.authz_lifetime, "30d",
 		    60, 365 * DAY_S, &s->acme.authz_lifetime_s },
+		{ "approval-lifetime", s->approval_lifetime, "7d", 60,
+		    365 * DAY_S, &s->approval_lifetime_s },
+		{ "est.repeat", s->est.repeat, "24h", 1, 365 * DAY_S,
+		    &s->est.repeat_s },
+		{ "est.retry-after", s->est.retry_after, "60s", 1, DAY_S,
+		    &s->est.retry_after_s },
 		{ "ocsp.validity", s->ocsp.validity, "1h", 120, 7 * DAY_S,
 		    &s->ocsp.validity_s },
 		{ "ocsp.stale", s->ocsp.stale, "10m", 1, DAY_S,
@@ -129,6 +137,31 @@ check_durations(struct settings_file *f, struct err *e)
 			all[i].min_s, all[i].max_s, all[i].out_s, &why) == -1)
 			return conf_error(
 			    f->conf, all[i].path, e, "%s", why.text);
+	}
+	return 0;
+}
+
+/* Names that are also good as PostgreSQL role and connection parameter. */
+static int
+check_operators(struct settings_file *f, struct err *e)
+{
+	static const char good[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	char path[32];
+	unsigned i;
+
+	if (f->s->operators_count > SETTINGS_OPERATORS_MAX)
+		return conf_error(f->conf, "operators", e,
+		    "there are more than %d", SETTINGS_OPERATORS_MAX);
+	for (i = 0; i < f->s->operators_count; i++) {
+		const char *name = f->s->operators[i];
+
+		if (strlen(name) <= 32 && name[strspn(name, good)] == '\0')
+			continue;
+		(void)snprintf(path, sizeof(path), "operators[%u]", i);
+		return conf_error(f->conf, path, e,
+		    "\"%s\" is not a user name of up to 32 lower-case letters,"
+		    " digits, \"_\" and \"-\"",
+		    name);
 	}
 	return 0;
 }
@@ -307,7 +340,8 @@ check(struct settings_file *f, struct err *e)
 		    "must be https://HOST or https://HOST:PORT "
 		    "(RFC 8555 6.1)");
 	if (check_listen(f, e) == -1 || check_numbers(f, e) == -1 ||
-	    check_durations(f, e) == -1 || check_ocsp(f, e) == -1)
+	    check_operators(f, e) == -1 || check_durations(f, e) == -1 ||
+	    check_ocsp(f, e) == -1)
 		return -1;
 	return check_issuers(f, e);
 }
@@ -425,11 +459,32 @@ make_conninfo(
 	return add_param(out, size, user, e);
 }
 
+/* The operator's own login, if this OS user is one of the operators. */
+static const char *
+own_login(const struct settings *s, const char *role, char *out, size_t size)
+{
+	const struct passwd *pw;
+	unsigned i;
+
+	if (s->operators_count == 0 || strcmp(role, "chancery_oper") != 0)
+		return role;
+	pw = getpwuid(geteuid());
+	for (i = 0; pw != NULL && i < s->operators_count; i++) {
+		if (strcmp(s->operators[i], pw->pw_name) != 0)
+			continue;
+		(void)snprintf(out, size, "oper_%s", pw->pw_name);
+		return out;
+	}
+	return role;
+}
+
 int
 settings_conninfo(const struct settings *s, const char *role, char *out,
     size_t size, struct err *e)
 {
-	char embedded[PATH_MAX + 80];
+	char embedded[PATH_MAX + 80], login[48];
+
+	role = own_login(s, role, login, sizeof(login));
 
 	(void)snprintf(embedded, sizeof(embedded),
 	    "host='%s/pg' dbname=chancery", s->run_dir);

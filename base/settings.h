@@ -89,6 +89,14 @@ struct settings_acme {
 	int64_t order_lifetime_s, authz_lifetime_s;
 };
 
+/* EST (RFC 7030); the _s members are made from the text. */
+struct settings_est {
+	const char *profile;     /* without a label in the path; NULL: none */
+	const char *repeat;      /* the same request, the same answer; "24h" */
+	const char *retry_after; /* while it waits for an approval; "60s" */
+	int64_t repeat_s, retry_after_s;
+};
+
 /* OS users of the daemons; NULL: the user that starts them. */
 struct settings_users {
 	const char *enroll, *vald, *signd, *pub, *ocsp, *postgres, *oper;
@@ -100,6 +108,9 @@ struct settings {
 	const char *policies, *keys, *run_dir, *state_dir, *cluster_secret;
 	const char *https_profile;
 	const char *crl_hook; /* run with the file of each new CRL, or NULL */
+	/* OS users with a database login of their own, oper_NAME */
+	const char **operators;
+	unsigned operators_count;
 	const char **environment; /* of the daemons, "NAME=value" */
 	unsigned environment_count;
 	const char **https_names;
@@ -109,6 +120,9 @@ struct settings {
 	struct settings_issuer *issuers;
 	unsigned issuers_count;
 	struct settings_acme acme;
+	struct settings_est est;
+	const char *approval_lifetime; /* of a request that waits; "7d" */
+	int64_t approval_lifetime_s;   /* made from it */
 	struct settings_vald vald;
 	struct settings_ocsp ocsp;
 	struct settings_users users;
@@ -136,9 +150,12 @@ const struct settings *settings_get(const struct settings_file *f);
 int settings_error(const struct settings_file *f, const char *path,
     struct err *e, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
+#define SETTINGS_OPERATORS_MAX 64
+
 /*
  * The connection string of PostgreSQL role 'role', in the caller's buffer:
- * the configured one with the role as user, or the embedded cluster's.
+ * the configured one with the role as user, or the embedded cluster's.  For
+ * "chancery_oper" an OS user among 'operators' has the login "oper_NAME".
  */
 int settings_conninfo(const struct settings *s, const char *role, char *out,
     size_t size, struct err *e) MUST_USE;

@@ -116,6 +116,13 @@ static const cyaml_schema_field_t acme_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t est_fields[] = {
+	STR("profile", OPT, struct settings_est, profile),
+	STR("repeat", OPT, struct settings_est, repeat),
+	STR("retry-after", OPT, struct settings_est, retry_after),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t users_fields[] = {
 	STR("enroll", OPT, struct settings_users, enroll),
 	STR("vald", OPT, struct settings_users, vald),
@@ -139,12 +146,15 @@ static const cyaml_schema_field_t settings_fields[] = {
 	STR("crl-hook", OPT, struct settings, crl_hook),
 	STRINGS("https-names", struct settings, https_names),
 	STRINGS("environment", struct settings, environment),
+	STRINGS("operators", struct settings, operators),
 	CYAML_FIELD_SEQUENCE(
 	    "listen", PTR, struct settings, listen, &listen_entry, 1, 16),
 	CYAML_FIELD_SEQUENCE(
 	    "issuers", PTR, struct settings, issuers, &issuer_entry, 1, 64),
 	CYAML_FIELD_MAPPING(
 	    "acme", CYAML_FLAG_DEFAULT, struct settings, acme, acme_fields),
+	CYAML_FIELD_MAPPING("est", OPT, struct settings, est, est_fields),
+	STR("approval-lifetime", OPT, struct settings, approval_lifetime),
 	CYAML_FIELD_MAPPING("vald", OPT, struct settings, vald, vald_fields),
 	CYAML_FIELD_MAPPING("ocsp", OPT, struct settings, ocsp, ocsp_fields),
 	CYAML_FIELD_MAPPING("users", OPT, struct settings, users, users_fields),

@@ -1,7 +1,8 @@
 /*
  * PKCS#10 (RFC 2986) into the neutral form of request.h.  The proof of
  * possession is checked; of the requested extensions only subjectAltName and
- * the TLS feature are read, everything else is the profile's to decide.
+ * the TLS feature are read, everything else is the profile's to decide.  Of
+ * the attributes, challengePassword and ChangeSubjectName are read too.
  */
 #ifndef CA_CSR_H
 #define CA_CSR_H
@@ -21,6 +22,13 @@
  */
 int csr_parse(struct arena *a, struct span der, struct request_want *out,
     struct err *e) MUST_USE;
+
+/*
+ * As csr_parse for a request whose key is going to be made here: key and
+ * signature are ignored (RFC 7030 4.4.1) and 'out->spki' stays empty.
+ */
+int csr_parse_keyless(struct arena *a, struct span der,
+    struct request_want *out, struct err *e) MUST_USE;
 
 /* As csr_parse, but takes PEM ("CERTIFICATE REQUEST") or DER. */
 int csr_parse_any(struct arena *a, struct span bytes, struct request_want *out,

@@ -186,6 +186,7 @@ engine_ctx_new(struct engine *g)
 	    sign_client_new(g->settings->run_dir, g->role, SIGN_TIMEOUT_MS);
 	ctx->issuers = g->issuers;
 	ctx->verify_leaves = g->settings->verify_leaves;
+	ctx->approval_lifetime_s = g->settings->approval_lifetime_s;
 	return ctx;
 }
 

@@ -9,19 +9,17 @@
 #include "base/sha256.h"
 #include "ca/authn.h"
 #include "ca/certrow.h"
+#include "ca/enroll_int.h"
 #include "ca/lint.h"
 #include "ca/meters.h"
 #include "ca/reconcile.h"
-#include "ca/revoke.h"
+#include "ca/request_wire.h"
 #include "ca/tbs.h"
 #include "db/store_audit.h"
 #include "db/store_cert.h"
 #include "db/store_request.h"
-#include "db/store_revoke.h"
 #include "db/writer.h"
 #include "hsm/sign_client.h"
-
-#define REASON_CESSATION 5
 
 /* One request on its way through the stages. */
 struct enroll {
@@ -101,18 +99,53 @@ stage_lint(struct enroll *x, struct err *e)
 	return lint_check(x->ctx->arena, &in, e);
 }
 
+/* Where the request stands: it may go on only when it is approved. */
+static int
+look_up(struct enroll *x, bool *approved, struct err *e)
+{
+	const struct store_request_key key = { x->req->protocol, x->req->txn,
+		x->req->repeat_s };
+	struct store_request r;
+
+	*approved = false;
+	if (store_request_get(x->ctx->db, x->ctx->arena, &key, &r, e) == -1)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (r.state == STORE_REQUEST_VOID || r.state == STORE_REQUEST_OLD)
+		return 0;
+	*approved =
+	    r.state == STORE_REQUEST_APPROVED &&
+	    memcmp(r.request_hash, x->request_hash, STORE_HASH_SIZE) == 0;
+	if (*approved)
+		return 0;
+	x->repeated = true;
+	return err_set(e, ERR_CONFLICT, "this transaction is known already");
+}
+
 static int
 stage_approve(struct enroll *x, struct err *e)
 {
-	struct store_pending p = { .protocol = x->req->protocol,
-		.txn = x->req->txn,
+	const struct request *req = x->req;
+	struct store_pending p = { .protocol = req->protocol,
+		.txn = req->txn,
 		.profile = x->profile->name,
 		.principal = x->principal.name,
-		.body = x->req->want.raw,
+		.summary = request_summary(x->ctx->arena, &req->want),
+		.lifetime_s = x->ctx->approval_lifetime_s,
+		.repeat_s = req->repeat_s,
+		.secret = req->evidence.one_time ? req->evidence.secret_id : 0,
+		.made_with = req->evidence.secret_id,
 		.request_id = x->ctx->request_id };
+	AUTO_BUF(body, REQUEST_WIRE_MAX);
+	bool approved;
 
 	if (!x->profile->approval)
 		return 0;
+	if (look_up(x, &approved, e) == -1 || approved)
+		return approved ? 0 : -1;
+	request_wire_put(&body, req);
+	if (!buf_ok(&body))
+		return err_set(e, ERR_MALFORMED, "request is too long");
+	p.body = buf_get(&body);
 	memcpy(p.request_hash, x->request_hash, STORE_HASH_SIZE);
 	if (store_request_pend(x->ctx->writer, &p, e) == -1) {
 		x->repeated = e->kind == ERR_CONFLICT;
@@ -157,7 +190,10 @@ stage_reserve(struct enroll *x, struct err *e)
 		.principal = x->principal.name,
 		.not_before = x->plan.not_before,
 		.not_after = x->plan.not_after,
-		.request_id = x->ctx->request_id };
+		.request_id = x->ctx->request_id,
+		.repeat_s = x->req->repeat_s,
+		.secret = x->req->evidence.one_time ? x->req->evidence.secret_id
+						    : 0 };
 
 	memcpy(in.request_hash, x->request_hash, STORE_HASH_SIZE);
 	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);
@@ -227,24 +263,13 @@ stage_sign(struct enroll *x, struct err *e)
 	    x->ctx->arena, i, x->tbs, reply.signature, &x->row, e);
 }
 
-static void
-set_issued(
-    struct ctx *ctx, const struct store_cert *row, struct enroll_result *res)
-{
-	res->status = ENROLL_ISSUED;
-	res->cert_id = row->id;
-	res->cert = row->der;
-	res->issuer = issuer_by_id(ctx->issuers, row->issuer);
-	res->serial = row->serial;
-}
-
 static int
 stage_commit(struct enroll *x, struct err *e)
 {
 	if (store_cert_commit(x->ctx->writer, &x->row, x->ctx->request_id, e) ==
 	    -1)
 		return -1;
-	set_issued(x->ctx, &x->row, x->res);
+	enroll_set_issued(x->ctx, &x->row, x->res);
 	return 0;
 }
 
@@ -322,62 +347,6 @@ hash_request(
 	return 0;
 }
 
-/* An intent that an earlier try left behind. */
-static int
-settle(struct ctx *ctx, const char *protocol, const char *txn,
-    const struct store_request *r, struct enroll_result *res, struct err *e)
-{
-	struct store_open_intent in = { .cert_id = r->cert_id,
-		.intent_at = r->intent_at,
-		.protocol = protocol,
-		.txn = txn,
-		.profile = r->profile,
-		.principal = r->principal,
-		.slot = r->slot,
-		.issuer = r->issuer,
-		.serial = r->serial };
-	struct store_cert row;
-	bool issued;
-
-	if (clock_now() - r->intent_at < RECONCILE_AGE_S)
-		return err_set(
-		    e, ERR_UNAVAILABLE, "this transaction is being processed");
-	memcpy(in.tbs_hash, r->tbs_hash, STORE_HASH_SIZE);
-	memcpy(in.profile_hash, r->profile_hash, STORE_HASH_SIZE);
-	if (reconcile_intent(ctx, &in, &issued, &row, e) == -1)
-		return -1;
-	if (!issued)
-		return err_set(e, ERR_NOT_FOUND,
-		    "this transaction was given up: ask again");
-	set_issued(ctx, &row, res);
-	return 0;
-}
-
-static int
-outcome(struct ctx *ctx, const char *protocol, const char *txn,
-    const struct store_request *r, struct enroll_result *res, struct err *e)
-{
-	struct store_cert row;
-
-	switch (r->state) {
-	case STORE_REQUEST_PENDING:
-		res->status = ENROLL_PENDING;
-		return 0;
-	case STORE_REQUEST_INTENT:
-		return settle(ctx, protocol, txn, r, res, e);
-	case STORE_REQUEST_ISSUED:
-		if (store_cert_get(ctx->db, ctx->arena, r->cert_id, &row, e) ==
-		    -1)
-			return -1;
-		set_issued(ctx, &row, res);
-		return 0;
-	case STORE_REQUEST_VOID:
-		break;
-	}
-	return err_set(
-	    e, ERR_NOT_FOUND, "this transaction was given up: ask again");
-}
-
 /*
  * The outcome of an earlier submit of the same request; NOT_FOUND when there
  * is none to be had.
@@ -385,15 +354,20 @@ outcome(struct ctx *ctx, const char *protocol, const char *txn,
 static int
 earlier(struct enroll *x, struct err *e)
 {
+	const struct store_request_key key = { x->req->protocol, x->req->txn,
+		x->req->repeat_s };
 	struct store_request r;
 
-	if (store_request_get(x->ctx->db, x->ctx->arena, x->req->protocol,
-		x->req->txn, &r, e) == -1)
+	if (store_request_get(x->ctx->db, x->ctx->arena, &key, &r, e) == -1)
 		return -1;
 	if (memcmp(r.request_hash, x->request_hash, STORE_HASH_SIZE) != 0)
 		return err_set(e, ERR_CONFLICT,
 		    "this transaction was used for another request");
-	return outcome(x->ctx, x->req->protocol, x->req->txn, &r, x->res, e);
+	if (r.state == STORE_REQUEST_ISSUED &&
+	    key.repeat_s == REQUEST_REPEAT_NEVER)
+		return err_set(e, ERR_UNAVAILABLE,
+		    "a certificate was issued for this just now");
+	return enroll_outcome(x->ctx, &key, &r, x->res, e);
 }
 
 /* An auditor wants to see what was refused, and to whom. */
@@ -441,9 +415,11 @@ attempt(struct enroll *x, struct err *e)
 		return refused(x, e);
 	}
 	if (run_stage(x, ENROLL_APPROVE, e) == -1)
-		return -1;
+		return e->kind == ERR_UNAUTHENTICATED ? refused(x, e) : -1;
 	if (!x->done && run_stage(x, ENROLL_RESERVE, e) == -1)
-		return e->kind == ERR_BAD_KEY ? refused(x, e) : -1;
+		return e->kind == ERR_BAD_KEY || e->kind == ERR_UNAUTHENTICATED
+			   ? refused(x, e)
+			   : -1;
 	if (!x->done && (run_stage(x, ENROLL_SIGN, e) == -1 ||
 			    run_stage(x, ENROLL_COMMIT, e) == -1))
 		return -1;
@@ -511,53 +487,6 @@ enroll_submit(struct ctx *ctx, const struct request *req,
 		meters_pending();
 	log_outcome(&x, rc, e);
 	return rc;
-}
-
-int
-enroll_poll(struct ctx *ctx, const char *protocol, const char *txn,
-    struct enroll_result *res, struct err *e)
-{
-	struct store_request r;
-
-	*res = (struct enroll_result){ 0 };
-	if (store_request_get(ctx->db, ctx->arena, protocol, txn, &r, e) == -1)
-		return -1;
-	return outcome(ctx, protocol, txn, &r, res, e);
-}
-
-int
-enroll_confirm(struct ctx *ctx, const char *protocol, const char *txn,
-    bool accepted, struct err *e)
-{
-	const struct audit_pair pairs[] = {
-		{ "protocol", protocol },
-		{ "txn", txn },
-		{ "accepted", accepted ? "yes" : "no" },
-		{ "request", ctx->request_id },
-	};
-	struct audit_event ev = { "confirmed", 0, pairs,
-		sizeof(pairs) / sizeof(pairs[0]) };
-	struct store_revocation r = { .reason = REASON_CESSATION,
-		.actor = "client",
-		.request_id = ctx->request_id };
-	struct enroll_result res;
-
-	if (enroll_poll(ctx, protocol, txn, &res, e) == -1)
-		return -1;
-	if (res.status != ENROLL_ISSUED)
-		return err_set(
-		    e, ERR_CONFLICT, "no certificate was issued yet");
-	ev.cert_id = res.cert_id;
-	if (store_audit_put(ctx->writer, &ev, e) == -1)
-		return -1;
-	if (accepted)
-		return 0;
-	r.issuer = res.issuer->id;
-	r.serial = res.serial;
-	r.at = clock_now();
-	if (store_revoke(ctx->writer, &r, e) == -1)
-		return e->kind == ERR_CONFLICT ? 0 : -1;
-	return 0;
 }
 
 int

@@ -47,9 +47,10 @@ struct ctx {
 	struct sign_client *signer;
 	const struct profile_set *profiles;
 	const struct issuer_set *issuers;
-	bool verify_leaves;     /* verify each signature before storing it */
-	const char *request_id; /* for log, audit and signer */
-	struct enroll_times *times; /* NULL: not measured */
+	bool verify_leaves; /* verify each signature before storing it */
+	int64_t approval_lifetime_s; /* of what waits for an approval */
+	const char *request_id;      /* for log, audit and signer */
+	struct enroll_times *times;  /* NULL: not measured */
 };
 
 enum enroll_status {
@@ -76,8 +77,9 @@ int enroll_submit(struct ctx *ctx, const struct request *req,
     struct enroll_result *res, struct err *e) MUST_USE;
 
 /*
- * The outcome of an earlier submit.  NOT_FOUND: nothing is remembered;
- * UNAVAILABLE: in progress.
+ * The outcome of an earlier submit; what was approved meanwhile is issued.
+ * NOT_FOUND: nothing is remembered; UNAVAILABLE: in progress; REFUSED: an
+ * operator rejected it, or nobody decided in time.
  */
 int enroll_poll(struct ctx *ctx, const char *protocol, const char *txn,
     struct enroll_result *res, struct err *e) MUST_USE;

@@ -104,11 +104,11 @@ issuer_open(struct arena *a, const char *name, struct span cert,
 
 /* The next PEM certificate of '*text', or false at the end. */
 static bool
-next_pem(struct arena *a, struct span *text, const char **pem)
+next_pem(struct arena *a, struct span *text, struct span *der)
 {
 	static const char end[] = "-----END CERTIFICATE-----";
 	const uint8_t *stop;
-	struct span der, block;
+	struct span block;
 	struct err ignored;
 
 	stop = text->n == 0 ? NULL
@@ -117,22 +117,26 @@ next_pem(struct arena *a, struct span *text, const char **pem)
 		return false;
 	block = span_of(text->p, (size_t)(stop - text->p) + sizeof(end) - 1);
 	*text = span_of(text->p + block.n, text->n - block.n);
-	if (pem_decode(a, "CERTIFICATE", block, &der, &ignored) == -1)
-		return false;
-	*pem = pem_encode(a, "CERTIFICATE", der);
-	return true;
+	return pem_decode(a, "CERTIFICATE", block, der, &ignored) == 0;
 }
 
 /* Splits the chain file into intermediates and root. */
 static int
 read_chain(struct arena *a, struct span text, struct issuer *out, struct err *e)
 {
-	const char *pem, *last = NULL, *chain = out->cert_pem;
+	const char *last = NULL, *chain = out->cert_pem;
+	struct span der;
 
-	while (next_pem(a, &text, &pem)) {
+	out->chain[out->n_chain++] = out->cert;
+	while (next_pem(a, &text, &der)) {
 		if (last != NULL && strcmp(last, out->cert_pem) != 0)
 			chain = arena_printf(a, "%s%s", chain, last);
-		last = pem;
+		last = pem_encode(a, "CERTIFICATE", der);
+		if (span_eq(der, out->cert))
+			continue;
+		if (out->n_chain == ISSUER_CHAIN_MAX)
+			return err_set(e, ERR_MALFORMED, "chain is too long");
+		out->chain[out->n_chain++] = der;
 	}
 	if (last == NULL)
 		return err_set(e, ERR_MALFORMED, "chain has no certificate");
@@ -268,13 +272,19 @@ issuer_by_id(const struct issuer_set *set, int id)
 }
 
 const struct issuer *
-issuer_by_subject(
-    const struct issuer_set *set, struct span subject, struct span key_id)
+issuer_of_cert(const struct issuer_set *set, const struct tosign_cert *c)
 {
+	const struct tosign_ext *aki = tosign_ext_find(c, OID_AUTHORITY_KEY_ID);
 	const struct issuer *i;
+	struct span key_id;
 
+	/* 30 LEN 80 LEN keyIdentifier: ours have nothing else */
+	if (aki == NULL || aki->value.n <= 4)
+		return NULL;
+	key_id = span_of(aki->value.p + 4, aki->value.n - 4);
 	for (i = set->list; i < set->list + set->n; i++) {
-		if (span_eq(i->subject, subject) && span_eq(i->key_id, key_id))
+		if (span_eq(i->subject, c->issuer) &&
+		    span_eq(i->key_id, key_id))
 			return i;
 	}
 	return NULL;

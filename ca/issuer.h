@@ -16,6 +16,10 @@
 #include "base/span.h"
 #include "ca/profile.h"
 #include "ca/pubkey.h"
+#include "hsm/tosign.h"
+
+/* The longest chain, issuer and root included. */
+#define ISSUER_CHAIN_MAX 8
 
 struct issuer {
 	int id; /* row id; 0 until issuer_set_register or _lookup */
@@ -32,6 +36,9 @@ struct issuer {
 	const char *cert_pem;
 	const char *chain_pem; /* the CA certificates without the root */
 	const char *root_pem;  /* the last of the chain file */
+	/* DER: its own, what certifies it, the root last */
+	struct span chain[ISSUER_CHAIN_MAX];
+	size_t n_chain;
 	struct profile_strings crl_urls, ocsp_urls, ca_issuers_urls;
 	struct profile_strings freshest_urls; /* of delta CRLs */
 	uint32_t crl_partitions;              /* 0: not partitioned */
@@ -42,7 +49,8 @@ struct db;
 
 /*
  * Loads all issuers of the settings.  MALFORMED: a file is no certificate, a
- * CA certificate without subjectKeyIdentifier or cA TRUE; REFUSED: expired.
+ * CA certificate without subjectKeyIdentifier or cA TRUE, a chain of more than
+ * ISSUER_CHAIN_MAX; REFUSED: expired.
  */
 int issuer_set_load(
     const struct settings *s, struct issuer_set **out, struct err *e) MUST_USE;
@@ -63,11 +71,16 @@ int issuer_set_lookup(
 int issuer_set_register(
     struct issuer_set *set, struct db *db, struct err *e) MUST_USE;
 
-/* The issuer of that name, by row id, or by subject; NULL when unknown. */
+/* The issuer of that name, or by row id; NULL when unknown. */
 const struct issuer *issuer_get(const struct issuer_set *set, const char *name);
 const struct issuer *issuer_by_id(const struct issuer_set *set, int id);
-const struct issuer *issuer_by_subject(
-    const struct issuer_set *set, struct span subject, struct span key_id);
+
+/*
+ * The issuer that a certificate names as its own by issuer and
+ * authorityKeyIdentifier, or NULL; the signature is not looked at.
+ */
+const struct issuer *issuer_of_cert(
+    const struct issuer_set *set, const struct tosign_cert *c);
 
 /* Whether a public key is that of one of the issuers. */
 bool issuer_owns_key(const struct issuer_set *set, struct span spki);

@@ -42,6 +42,7 @@
 #define OID_EKU_EMAIL "1.3.6.1.5.5.7.3.4"
 #define OID_EKU_TIME_STAMPING "1.3.6.1.5.5.7.3.8"
 #define OID_EKU_OCSP_SIGNING "1.3.6.1.5.5.7.3.9"
+#define OID_EKU_CMC_RA "1.3.6.1.5.5.7.3.28" /* RFC 6402 2.10 */
 
 /* otherName types. */
 #define OID_UPN "1.3.6.1.4.1.311.20.2.3"
@@ -62,6 +63,10 @@
 #define OID_ECDSA_SHA512 "1.2.840.10045.4.3.4"
 
 /* PKCS#9 (RFC 2985). */
+#define OID_CHALLENGE_PASSWORD "1.2.840.113549.1.9.7"
 #define OID_EXTENSION_REQUEST "1.2.840.113549.1.9.14"
+
+/* CMC (RFC 6402 2.8). */
+#define OID_CHANGE_SUBJECT_NAME "1.3.6.1.5.5.7.7.36"
 
 #endif

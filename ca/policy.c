@@ -5,17 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-
-/* What the rules share while one request is judged. */
-struct judge {
-	struct arena *arena;
-	const struct policy_input *in;
-	const struct profile *profile;
-	struct request_want want; /* a copy: the CN may join the SANs */
-	struct policy_plan *plan;
-	struct err *err;
-	const char *text; /* what a rule that agrees has to say */
-};
+#include "ca/policy_int.h"
 
 void
 policy_note(struct arena *a, struct policy_trail *trail, const char *rule,
@@ -61,8 +51,8 @@ listed(const struct profile_strings *list, const char *what)
 	return false;
 }
 
-static bool
-glob_listed(const struct profile_strings *globs, const char *what)
+bool
+policy_glob_listed(const struct profile_strings *globs, const char *what)
 {
 	size_t i;
 
@@ -87,7 +77,7 @@ rule_allow(struct judge *j)
 			continue;
 		protocol_ok = true;
 		if (allow[i].principals.n == 0 ||
-		    glob_listed(&allow[i].principals, who)) {
+		    policy_glob_listed(&allow[i].principals, who)) {
 			j->text =
 			    arena_printf(j->arena, "%s over %s", who, protocol);
 			return 0;
@@ -171,9 +161,8 @@ rule_key(struct judge *j)
 	return 0;
 }
 
-/* Whether the profile wants this attribute among the alternative names. */
-static bool
-is_from_san(const struct profile *p, const struct dn_type *type)
+bool
+policy_from_san(const struct profile *p, const struct dn_type *type)
 {
 	size_t i;
 
@@ -201,7 +190,7 @@ rule_common_name(struct judge *j)
 		memcpy(all, w->sans, w->n_sans * sizeof(*all));
 	w->sans = all;
 	for (i = 0; i < asked->n; i++) {
-		if (!is_from_san(j->profile, asked->attrs[i].type))
+		if (!policy_from_san(j->profile, asked->attrs[i].type))
 			continue;
 		if (request_san_parse(j->arena, asked->attrs[i].value,
 			&all[w->n_sans], j->err) == -1)
@@ -222,7 +211,7 @@ write_as_name(struct judge *j, struct dn_attr *attr)
 {
 	struct request_san san;
 
-	if (!is_from_san(j->profile, attr->type))
+	if (!policy_from_san(j->profile, attr->type))
 		return 0;
 	if (request_san_parse(j->arena, attr->value, &san, j->err) == -1)
 		return -1;
@@ -255,9 +244,8 @@ check_attr(struct judge *j, const struct dn_attr *attr, unsigned *seen)
 	    "does not allow the subject attribute %s", attr->type->name);
 }
 
-/* Whether the profile fixes this attribute to this very value. */
-static bool
-is_fixed(const struct profile *p, const struct dn_attr *attr)
+bool
+policy_is_fixed(const struct profile *p, const struct dn_attr *attr)
 {
 	size_t i;
 
@@ -288,7 +276,7 @@ rule_subject(struct judge *j)
 		struct dn_attr *attr = &out->attrs[out->n];
 
 		*attr = asked->attrs[i];
-		if (is_fixed(p, attr))
+		if (policy_is_fixed(p, attr))
 			continue;
 		if (write_as_name(j, attr) == -1 ||
 		    check_attr(j, attr, seen) == -1)
@@ -333,7 +321,7 @@ san_matches(const struct profile_san *rule, const struct request_san *san)
 		return false;
 	}
 	if (san->type != TOSIGN_GN_DNS)
-		return glob_listed(&rule->patterns, san->text);
+		return policy_glob_listed(&rule->patterns, san->text);
 	for (i = 0; i < rule->patterns.n; i++) {
 		if (policy_dns_match(rule->patterns.list[i], san->text))
 			return true;
@@ -419,31 +407,6 @@ rule_san(struct judge *j)
 	return 0;
 }
 
-/* Over ACME every name was validated for this account. */
-static int
-rule_control(struct judge *j)
-{
-	const struct request_evidence *ev = &j->in->request->evidence;
-	size_t i, k;
-
-	if (ev->kind != EVIDENCE_ACME) {
-		j->text = "the principal answers for the names";
-		return 0;
-	}
-	for (i = 0; i < j->want.n_sans; i++) {
-		for (k = 0; k < ev->n_proven; k++) {
-			if (request_san_eq(&j->want.sans[i], &ev->proven[k]))
-				break;
-		}
-		if (k == ev->n_proven)
-			return err_set(j->err, ERR_REFUSED,
-			    "control of \"%s\" is not proven",
-			    j->want.sans[i].text);
-	}
-	j->text = "every name is validated";
-	return 0;
-}
-
 static int
 rule_tls_feature(struct judge *j)
 {
@@ -508,7 +471,7 @@ static const struct rule {
 	{ "common-name", rule_common_name },
 	{ "subject", rule_subject },
 	{ "san", rule_san },
-	{ "control", rule_control },
+	{ "control", policy_control },
 	{ "tls-feature", rule_tls_feature },
 	{ "validity", rule_validity },
 };

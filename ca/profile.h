@@ -78,6 +78,33 @@ enum profile_feature {
 	FEATURE_ALWAYS
 };
 
+/* A certificate of another CA whose holders may enroll. */
+struct profile_anchor {
+	const char *name; /* the file's, without ".pem" */
+	struct span der;
+};
+
+/* Whose certificates authenticate a client, and what they are good for. */
+struct profile_clients {
+	struct profile_strings issuers; /* of ours */
+	const struct profile_anchor *anchors;
+	size_t n_anchors;
+	int64_t expired_s; /* grace after notAfter for renewals */
+	/*
+	 * A certificate that is no RA's may ask for all names that the
+	 * profile allows, not only for those it has.
+	 */
+	bool any_name;
+};
+
+/* How the profile behaves over EST (RFC 7030). */
+struct profile_est {
+	bool binding_required; /* channel binding, RFC 7030 3.5 */
+	bool wrap;             /* base64 in lines of 64 */
+	/* type of the keys of /serverkeygen ("P-256", "rsa:3072"); NULL: off */
+	const char *server_key;
+};
+
 struct profile_constraints {
 	struct profile_strings permitted_dns, excluded_dns;
 	struct profile_strings permitted_email, excluded_email;
@@ -113,7 +140,12 @@ struct profile {
 	bool has_constraints;
 	struct profile_constraints constraints;
 	bool ocsp_nocheck, crldp, aia, approval;
+	struct profile_clients clients;
+	struct profile_est est;
 };
+
+/* Whether anybody may use the profile over this protocol. */
+bool profile_has_protocol(const struct profile *p, const char *protocol);
 
 struct profile_set;
 

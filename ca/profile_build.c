@@ -23,8 +23,8 @@ struct builder {
 
 static const char *const curve_names[] = { "P-256", "P-384", "P-521" };
 
-static struct profile_strings
-copy_strings(struct arena *a, const char *const *list, size_t n)
+struct profile_strings
+profile_copy_strings(struct arena *a, const char *const *list, size_t n)
 {
 	const char **copy = arena_array(a, n, sizeof(*copy));
 	size_t i;
@@ -38,7 +38,8 @@ copy_strings(struct arena *a, const char *const *list, size_t n)
 static bool
 is_protocol(const char *name)
 {
-	static const char *const known[] = { "acme", "cli", "internal", "pub" };
+	static const char *const known[] = { "acme", "cli", "est", "internal",
+		"pub" };
 	size_t i;
 
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
@@ -59,7 +60,8 @@ check_protocols(
 			return conf_error(b->conf,
 			    arena_printf(
 				b->arena, "allow[%zu].protocols[%zu]", i, k),
-			    b->err, "\"%s\" is not acme, cli, internal or pub",
+			    b->err,
+			    "\"%s\" is not acme, cli, est, internal or pub",
 			    in->protocols[k]);
 	}
 	return 0;
@@ -76,9 +78,9 @@ build_allow(struct builder *b)
 
 		if (check_protocols(b, i, in) == -1)
 			return -1;
-		allow[i].protocols =
-		    copy_strings(b->arena, in->protocols, in->protocols_count);
-		allow[i].principals = copy_strings(
+		allow[i].protocols = profile_copy_strings(
+		    b->arena, in->protocols, in->protocols_count);
+		allow[i].principals = profile_copy_strings(
 		    b->arena, in->principals, in->principals_count);
 	}
 	b->out->allow = allow;
@@ -252,8 +254,8 @@ build_san(struct builder *b)
 		out->allowed = true;
 		out->wildcard = t->wildcard;
 		out->max = t->max == 0 ? b->out->san_max : t->max;
-		out->patterns =
-		    copy_strings(b->arena, t->patterns, t->patterns_count);
+		out->patterns = profile_copy_strings(
+		    b->arena, t->patterns, t->patterns_count);
 		out->n_ranges = t->ranges_count;
 		if (build_ranges(b, "san.ip.ranges", t->ranges, t->ranges_count,
 			&out->ranges) == -1)
@@ -286,7 +288,7 @@ build_keys(struct builder *b)
 			    arena_printf(b->arena, "keys.ec[%zu]", i), b->err,
 			    "\"%s\" is not P-256, P-384 or P-521", k->ec[i]);
 	}
-	b->out->curves = copy_strings(b->arena, k->ec, k->ec_count);
+	b->out->curves = profile_copy_strings(b->arena, k->ec, k->ec_count);
 	b->out->ed25519 = k->ed25519;
 	if (k->rsa == NULL && k->ec_count == 0 && !k->ed25519)
 		return conf_error(
@@ -412,8 +414,8 @@ build_subtrees(struct builder *b, const char *path,
 
 	if (in == NULL)
 		return 0;
-	dns = copy_strings(b->arena, in->dns, in->dns_count);
-	email = copy_strings(b->arena, in->email, in->email_count);
+	dns = profile_copy_strings(b->arena, in->dns, in->dns_count);
+	email = profile_copy_strings(b->arena, in->email, in->email_count);
 	if (build_ranges(b, arena_printf(b->arena, "%s.ip", path), in->ip,
 		in->ip_count, &ip) == -1)
 		return -1;
@@ -474,17 +476,20 @@ profile_build(struct arena *a, const struct conf *conf, struct profile *out,
 	out->name = arena_strdup(a, in->name);
 	out->description =
 	    arena_strdup(a, in->description == NULL ? "" : in->description);
-	out->issuers = copy_strings(a, in->issuers, in->issuers_count);
+	out->issuers = profile_copy_strings(a, in->issuers, in->issuers_count);
 	out->tls_feature = in->tls_feature;
 	out->ocsp_nocheck = in->ocsp_nocheck;
 	out->crldp = in->crldp;
 	out->aia = in->aia;
 	out->approval = in->approval;
 	out->text = arena_memdup(a, text.p, text.n);
-	sha256(text, out->hash);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i](&b) == -1)
 			return -1;
 	}
+	if (profile_build_clients(a, conf, out, e) == -1 ||
+	    profile_build_est(a, conf, out, e) == -1)
+		return -1;
+	sha256(span_str(out->text), out->hash);
 	return 0;
 }

@@ -162,6 +162,23 @@ static const cyaml_strval_t features[] = {
 	{ "always", FEATURE_ALWAYS },
 };
 
+static const cyaml_schema_field_t clients_fields[] = {
+	STRINGS("issuers", OPT, struct profile_conf_clients, issuers),
+	STRINGS("trust-anchors", OPT, struct profile_conf_clients, anchors),
+	STR("expired", OPT, struct profile_conf_clients, expired),
+	CYAML_FIELD_BOOL(
+	    "any-name", OPT, struct profile_conf_clients, any_name),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t est_fields[] = {
+	CYAML_FIELD_BOOL(
+	    "channel-binding", OPT, struct profile_conf_est, binding),
+	CYAML_FIELD_BOOL("wrap-lines", OPT, struct profile_conf_est, wrap),
+	STR("server-keygen", OPT, struct profile_conf_est, server_key),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t profile_fields[] = {
 	STR("name", 0, struct profile_conf, name),
 	STR("description", OPT, struct profile_conf, description),
@@ -198,6 +215,10 @@ static const cyaml_schema_field_t profile_fields[] = {
 	CYAML_FIELD_BOOL(
 	    "authority-info-access", OPT, struct profile_conf, aia),
 	CYAML_FIELD_BOOL("approval", OPT, struct profile_conf, approval),
+	CYAML_FIELD_MAPPING_PTR(
+	    "clients", PTR | OPT, struct profile_conf, clients, clients_fields),
+	CYAML_FIELD_MAPPING_PTR(
+	    "est", PTR | OPT, struct profile_conf, est, est_fields),
 	CYAML_FIELD_END,
 };
 

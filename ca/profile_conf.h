@@ -84,6 +84,18 @@ struct profile_conf_constraints {
 	struct profile_conf_subtrees *permitted, *excluded;
 };
 
+struct profile_conf_clients {
+	const char **issuers, **anchors;
+	unsigned issuers_count, anchors_count;
+	const char *expired;
+	bool any_name;
+};
+
+struct profile_conf_est {
+	bool binding, wrap;
+	const char *server_key;
+};
+
 struct profile_conf {
 	const char *name, *description;
 	const char **issuers, **eku;
@@ -101,6 +113,8 @@ struct profile_conf {
 	struct profile_conf_basic *basic;
 	struct profile_conf_constraints *constraints;
 	bool ocsp_nocheck, crldp, aia, approval;
+	struct profile_conf_clients *clients;
+	struct profile_conf_est *est;
 };
 
 /* The schema of struct profile_conf. */
@@ -112,6 +126,16 @@ const struct cyaml_schema_value *profile_conf_schema(void);
  */
 int profile_build(struct arena *a, const struct conf *conf, struct profile *out,
     struct err *e) MUST_USE;
+
+/* Steps of profile_build, in a file of their own. */
+int profile_build_clients(struct arena *a, const struct conf *conf,
+    struct profile *out, struct err *e) MUST_USE;
+int profile_build_est(struct arena *a, const struct conf *conf,
+    struct profile *out, struct err *e) MUST_USE;
+
+/* A copy of the list in the arena. */
+struct profile_strings profile_copy_strings(
+    struct arena *a, const char *const *list, size_t n);
 
 /* The name of key usage bit 'bit' (0 to 8). */
 const char *profile_conf_usage_name(unsigned bit);

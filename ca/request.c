@@ -287,6 +287,19 @@ request_san_eq(const struct request_san *x, const struct request_san *y)
 	return strcmp(x->text, y->text) == 0;
 }
 
+bool
+request_san_among(
+    const struct request_san *san, const struct request_san *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (request_san_eq(&list[i], san))
+			return true;
+	}
+	return false;
+}
+
 void
 request_sans_dedup(struct request_want *w)
 {

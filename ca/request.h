@@ -24,6 +24,14 @@ struct request_san {
 	struct span ip;      /* IP: 4 or 16 octets */
 };
 
+/* The names that a renewal shall have instead of the old ones. */
+struct request_rename {
+	struct dn subject;
+	bool has_subject, has_sans; /* at least one; the other stays */
+	struct request_san *sans;
+	size_t n_sans;
+};
+
 struct request_want {
 	struct span raw;  /* what was asked, as received: idempotency */
 	struct span spki; /* SubjectPublicKeyInfo, DER */
@@ -32,24 +40,51 @@ struct request_want {
 	struct dn subject;
 	struct request_san *sans;
 	size_t n_sans;
-	bool must_staple;              /* TLS feature status_request */
+	bool must_staple;      /* TLS feature status_request */
+	const char *challenge; /* challengePassword (RFC 2985), or NULL */
+	/* ChangeSubjectName (RFC 6402 2.8), or NULL */
+	const struct request_rename *rename;
 	int64_t not_before, not_after; /* 0: as the profile says */
 };
 
 /* How the principal proves who it is. */
 enum request_evidence_kind {
-	EVIDENCE_OPERATOR, /* OS user at the command line */
-	EVIDENCE_INTERNAL, /* one of our own daemons, for itself */
-	EVIDENCE_ACME,     /* account and its valid authorizations */
-	EVIDENCE_PUBLISHER /* chancery-pubd, for OCSP responders */
+	EVIDENCE_OPERATOR,  /* OS user at the command line */
+	EVIDENCE_INTERNAL,  /* one of our own daemons, for itself */
+	EVIDENCE_ACME,      /* account and its valid authorizations */
+	EVIDENCE_PUBLISHER, /* chancery-pubd, for OCSP responders */
+	EVIDENCE_SECRET,    /* an enrollment secret (authn_secret) */
+	EVIDENCE_CERT,      /* a client certificate (authn_cert) */
+	EVIDENCE_RA,        /* one of a registration authority (cmcRA) */
+	EVIDENCE__COUNT
+};
+
+/* What the certificate says that authenticates a client. */
+struct request_holder {
+	const char *profile; /* of ours; NULL: another CA's */
+	int64_t cert_id;     /* of ours; 0 otherwise */
+	bool expired;        /* but within the grace of the profile */
+	struct dn subject;
+	struct request_san *sans;
+	size_t n_sans;
 };
 
 struct request_evidence {
 	enum request_evidence_kind kind;
-	const char *name; /* OS user, daemon, or ACME account id */
+	/*
+	 * OS user, daemon, ACME account id, name of the secret, or
+	 * "PROFILE/SUBJECT" of a certificate ("@ANCHOR/SUBJECT": not of ours).
+	 */
+	const char *name;
 	/* ACME: the identifiers that validations prove (lower case). */
 	const struct request_san *proven;
 	size_t n_proven;
+	/* SECRET: its row; globs such as "dns:*.a.test", none: any name */
+	int64_t secret_id;
+	bool one_time;
+	const char *const *names;
+	size_t n_names;
+	const struct request_holder *holder; /* CERT, RA */
 };
 
 /* A responder's claim to its key; signd checks it (hsm/responder.h). */
@@ -59,14 +94,19 @@ struct request_responder {
 	struct span signature;
 };
 
+/* How long an issued certificate is the answer to the same request again. */
+#define REQUEST_REPEAT_ALWAYS ((int64_t)0)
+#define REQUEST_REPEAT_NEVER ((int64_t)-1)
+
 struct request {
-	const char *protocol; /* "acme", "cli", "internal", "pub" */
+	const char *protocol; /* "acme", "cli", "est", "internal", "pub" */
 	const char *txn;      /* unique within the protocol */
 	const char *profile;
 	const char *issuer; /* NULL: the profile's only or first issuer */
 	struct request_evidence evidence;
 	struct request_want want;
 	const struct request_responder *responder; /* NULL: no such claim */
+	int64_t repeat_s; /* seconds after the intent, or as above */
 };
 
 /*
@@ -93,6 +133,10 @@ int request_dns_check(const char *name, bool wildcard, struct err *e) MUST_USE;
 
 /* Whether two entries name the same thing. */
 bool request_san_eq(const struct request_san *x, const struct request_san *y);
+
+/* Whether it is one of 'list'. */
+bool request_san_among(
+    const struct request_san *san, const struct request_san *list, size_t n);
 
 /*
  * Decodes a subjectAltName value into 'out->sans', checked, normalised and

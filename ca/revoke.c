@@ -13,6 +13,7 @@
 #include "hsm/tosign.h"
 
 #define REASON_MAX 10
+#define REASON_SUPERSEDED 4
 #define REASON_UNUSED 7
 #define PAGE_MAX 5000
 #define STEP_MAX 250
@@ -388,6 +389,33 @@ revoke_late(struct ctx *ctx, uint64_t *n, struct err *e)
 		return -1;
 	*n = m.done;
 	return 0;
+}
+
+int
+revoke_superseded(
+    struct ctx *ctx, const char *protocol, const char *txn, struct err *e)
+{
+	const struct store_request_key key = { protocol, txn,
+		REQUEST_REPEAT_ALWAYS };
+	struct store_revocation r = { .reason = REASON_SUPERSEDED,
+		.at = clock_now(),
+		.actor = "internal:superseded",
+		.request_id = ctx->request_id };
+	struct store_request earlier;
+	struct store_cert row;
+
+	/* not enroll_poll, which issues what was approved */
+	if (store_request_get(ctx->db, ctx->arena, &key, &earlier, e) == -1)
+		return e->kind == ERR_NOT_FOUND ? 0 : -1;
+	if (earlier.state != STORE_REQUEST_ISSUED)
+		return 0;
+	if (store_cert_get(ctx->db, ctx->arena, earlier.cert_id, &row, e) == -1)
+		return -1;
+	r.issuer = row.issuer;
+	r.serial = row.serial;
+	if (store_revoke(ctx->writer, &r, e) == 0 || e->kind == ERR_CONFLICT)
+		return 0;
+	return -1;
 }
 
 int

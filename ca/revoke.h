@@ -88,6 +88,14 @@ int revoke_key(struct ctx *ctx, struct revoke_many *m, bool *blocked,
  */
 int revoke_late(struct ctx *ctx, uint64_t *n, struct err *e) MUST_USE;
 
+/*
+ * Revokes as superseded what a transaction issued, before the pipeline issues
+ * another certificate in it: for keys that were made here and that nobody has
+ * any more (RFC 7030 4.4).  Nothing issued, or revoked already, is no error.
+ */
+int revoke_superseded(struct ctx *ctx, const char *protocol, const char *txn,
+    struct err *e) MUST_USE;
+
 /* Revokes a certificate that was just stored when its key is blocked. */
 int revoke_if_blocked(
     struct ctx *ctx, const struct store_cert *row, struct err *e) MUST_USE;

@@ -28,7 +28,7 @@ struct up {
 	struct ctl *c;
 	const struct settings *s;
 	struct embedded_conf pg;
-	struct embedded_login logins[LOGINS];
+	struct embedded_login logins[LOGINS + SETTINGS_OPERATORS_MAX];
 	const char *pg_argv[SERVICE_ARGS_MAX];
 	const char *superuser; /* connection string for migrations */
 	const char *schema_dir;
@@ -57,6 +57,7 @@ fill_pg(struct up *u)
 {
 	const struct settings_users *us = &u->s->users;
 	struct arena *a = u->c->a;
+	unsigned i;
 
 	u->logins[0] = (struct embedded_login){ or_self(u, us->enroll),
 		"chancery_enroll" };
@@ -69,12 +70,16 @@ fill_pg(struct up *u)
 	u->logins[4] = (struct embedded_login){ u->c->user, "chancery_oper" };
 	u->logins[5] =
 	    (struct embedded_login){ or_self(u, us->oper), "chancery_oper" };
+	for (i = 0; i < u->s->operators_count; i++)
+		u->logins[LOGINS + i] =
+		    (struct embedded_login){ u->s->operators[i],
+			    arena_printf(a, "oper_%s", u->s->operators[i]) };
 	u->pg = (struct embedded_conf){
 		.data_dir = arena_printf(a, "%s/pg/data", u->s->state_dir),
 		.socket_dir = arena_printf(a, "%s/pg", u->s->run_dir),
 		.log_file = arena_printf(a, "%s/pg/log", u->s->state_dir),
 		.logins = u->logins,
-		.n_logins = LOGINS,
+		.n_logins = LOGINS + u->s->operators_count,
 	};
 	u->superuser = arena_printf(a, "host='%s' dbname=%s user=postgres",
 	    u->pg.socket_dir, EMBEDDED_DBNAME);
@@ -93,8 +98,16 @@ migrate(void *arg, struct err *e)
 {
 	struct up *u = arg;
 	int version;
+	unsigned i;
 
-	return embedded_migrate(u->superuser, u->schema_dir, 0, &version, e);
+	if (embedded_migrate(u->superuser, u->schema_dir, 0, &version, e) == -1)
+		return -1;
+	for (i = 0; i < u->s->operators_count; i++) {
+		if (embedded_operator(
+			u->superuser, u->logins[LOGINS + i].role, e) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 /* The installed schema, or that of the source tree we were built in. */

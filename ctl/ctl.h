@@ -67,13 +67,17 @@ const char *ctl_program_dir(struct ctl *c);
 const char *ctl_daemon(struct ctl *c, const char *name);
 
 /* The commands; argv[0] is the command's name. */
+int cmd_approve(struct ctl *c, int argc, char **argv);
 int cmd_check(struct ctl *c, int argc, char **argv);
 int cmd_crl(struct ctl *c, int argc, char **argv);
 int cmd_init(struct ctl *c, int argc, char **argv);
 int cmd_issue(struct ctl *c, int argc, char **argv);
 int cmd_list(struct ctl *c, int argc, char **argv);
 int cmd_profile(struct ctl *c, int argc, char **argv);
+int cmd_reject(struct ctl *c, int argc, char **argv);
+int cmd_requests(struct ctl *c, int argc, char **argv);
 int cmd_revoke(struct ctl *c, int argc, char **argv);
+int cmd_secret(struct ctl *c, int argc, char **argv);
 int cmd_show(struct ctl *c, int argc, char **argv);
 int cmd_status(struct ctl *c, int argc, char **argv);
 int cmd_up(struct ctl *c, int argc, char **argv);

@@ -16,8 +16,8 @@
 struct db;
 
 /* The schema versions this program works with. */
-#define DB_SCHEMA_MIN 7
-#define DB_SCHEMA_MAX 7
+#define DB_SCHEMA_MIN 8
+#define DB_SCHEMA_MAX 8
 
 /*
  * A connection that opens when it is first needed.  'conninfo' is libpq's;

@@ -57,4 +57,11 @@ int embedded_wait(const char *conninfo, int timeout_ms, struct err *e) MUST_USE;
 int embedded_migrate(const char *conninfo, const char *schema_dir, int target,
     int *version, struct err *e) MUST_USE;
 
+/*
+ * Makes role 'login' if it is missing: it may log in and is a member of
+ * chancery_oper.  'login' has letters, digits, "_" and "-" only.
+ */
+int embedded_operator(
+    const char *conninfo, const char *login, struct err *e) MUST_USE;
+
 #endif

@@ -200,3 +200,20 @@ embedded_migrate(const char *conninfo, const char *schema_dir, int target,
 	db_free(db);
 	return rc;
 }
+
+int
+embedded_operator(const char *conninfo, const char *login, struct err *e)
+{
+	struct db *db = db_new_bare(conninfo, "chancery operators");
+	AUTO(arena_auto) a = arena_new();
+	int rc = db_script(db,
+	    arena_printf(a,
+		"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles"
+		" WHERE rolname = '%s') THEN CREATE ROLE \"%s\" LOGIN"
+		" IN ROLE chancery_oper; END IF; END $$",
+		login, login),
+	    e);
+
+	db_free(db);
+	return rc;
+}

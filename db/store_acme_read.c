@@ -10,15 +10,21 @@
 	" o.not_before, o.not_after, o.identifiers, o.authz,"                  \
 	" r.cert_id,"                                                          \
 	" (SELECT c.id FROM cert c WHERE c.id = r.cert_id) IS NOT NULL,"       \
-	" o.expires_at <= now(), z.good, z.bad"                                \
+	" o.expires_at <= now(), z.good, z.bad,"                               \
+	" CASE r.state WHEN 1 THEN false WHEN 4 THEN true"                     \
+	" ELSE (SELECT p.expires_at <= now() FROM pending p"                   \
+	" WHERE p.protocol = 'acme' AND p.txn = o.id) END"                     \
 	" FROM acme_order o LEFT JOIN request r ON r.protocol = 'acme'"        \
-	" AND r.txn = o.id AND r.state < 2"                                    \
+	" AND r.txn = o.id AND r.state <> 2"                                   \
 	" LEFT JOIN LATERAL (SELECT"                                           \
 	" bool_and(coalesce(s.status = 1, false)) AS good,"                    \
 	" bool_or(s.status > 1) AS bad FROM unnest(o.authz) AS u(id)"          \
 	" LEFT JOIN authz_state s ON s.id = u.id) z ON true"
 
-/* An order whose request is pending or an open intent is on its way. */
+/*
+ * An order whose request is pending, approved or an open intent is on its
+ * way; one that an operator rejected, or that waited in vain, is not.
+ */
 static enum store_order_status
 order_status(const PGresult *r, int row)
 {
@@ -27,7 +33,8 @@ order_status(const PGresult *r, int row)
 	if (issued)
 		return STORE_ORDER_VALID;
 	if (requested)
-		return STORE_ORDER_PROCESSING;
+		return db_bool(r, row, 14) ? STORE_ORDER_INVALID
+					   : STORE_ORDER_PROCESSING;
 	if (db_bool(r, row, 11) || db_bool(r, row, 13))
 		return STORE_ORDER_INVALID;
 	return db_bool(r, row, 12) ? STORE_ORDER_READY : STORE_ORDER_PENDING;

@@ -26,16 +26,19 @@ hash_hex(struct arena *a, const uint8_t h[STORE_HASH_SIZE])
  * The arrays of a batch as rows 't', each with a new id, or none when its key
  * is blocked: then the usual form fails and the careful one says so.
  */
-#define RESERVE_ROWS                                                           \
-	"WITH t AS MATERIALIZED (SELECT u.*, CASE WHEN"                        \
-	" (SELECT b.at FROM blocked_key b WHERE b.spki_sha256 = u.spki)"       \
-	" IS NULL THEN (SELECT cert_month(now()) << 40)"                       \
-	" | nextval('cert_seq') END AS id"                                     \
-	" FROM unnest($2::text[], $3::text[], $4::bytea[], $5::int[],"         \
-	" $6::bytea[], $7::bytea[], $8::int[], $9::text[], $10::bytea[],"      \
-	" $11::text[], $12::bytea[], $13::bytea[]) WITH ORDINALITY"            \
-	" AS u(protocol, txn, request_hash, issuer, serial, tbs_hash,"         \
-	" slot, profile, profile_hash, principal, spki, leaf, ord)),"          \
+#define RESERVE_ROWS(more_arrays, more_names)                                    \
+	"WITH t AS MATERIALIZED (SELECT u.*, CASE WHEN"                          \
+	" (SELECT b.at FROM blocked_key b WHERE b.spki_sha256 = u.spki)"         \
+	" IS NULL THEN (SELECT cert_month(now()) << 40)"                         \
+	" | nextval('cert_seq') END AS id"                                       \
+	" FROM unnest($2::text[], $3::text[], $4::bytea[], $5::int[],"           \
+	" $6::bytea[], $7::bytea[], $8::int[], $9::text[], $10::bytea[],"        \
+	" $11::text[], $12::bytea[], $13::bytea[], $14::bigint[]" more_arrays    \
+	") WITH ORDINALITY"                                                      \
+	" AS u(protocol, txn, request_hash, issuer, serial, tbs_hash,"           \
+	" slot, profile, profile_hash, principal, spki, leaf, repeat" more_names \
+	", ord)),"
+#define RESERVE_REQUEST                                                        \
 	" r AS (INSERT INTO request AS x (protocol, txn, state, slot,"         \
 	" class, issuer, cert_id, request_hash, tbs_hash, profile_hash,"       \
 	" serial, profile, principal)"                                         \
@@ -45,30 +48,52 @@ hash_hex(struct arena *a, const uint8_t h[STORE_HASH_SIZE])
 #define RESERVE_AUDIT                                                          \
 	" a AS (INSERT INTO audit (writer, seq, cert_id, kind, leaf)"          \
 	" SELECT $1::int, " STORE_LAST_AUDIT
+/*
+ * What is taken over: a transaction that was given up, this very request when
+ * it was approved, and one whose certificate answers no more.
+ */
+#define RESERVE_TAKEN                                                                                                                                \
+	" ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"                                                                                      \
+	" slot = excluded.slot, class = excluded.class,"                                                                                             \
+	" issuer = excluded.issuer, cert_id = excluded.cert_id,"                                                                                     \
+	" created_at = now(), request_hash = excluded.request_hash,"                                                                                 \
+	" tbs_hash = excluded.tbs_hash, serial = excluded.serial,"                                                                                   \
+	" profile_hash = excluded.profile_hash,"                                                                                                     \
+	" profile = excluded.profile, principal = excluded.principal"                                                                                \
+	" WHERE x.state = 2"                                                                                                                         \
+	" OR x.state = 3 AND x.request_hash = excluded.request_hash"                                                                                 \
+	" OR x.state = 1 AND " STORE_ANSWERS_NO_MORE(                                                                                                \
+	    "(SELECT t.repeat FROM t WHERE t.id = excluded.cert_id)") " RETURNING cert_id),"                                                         \
+								      " ok AS MATERIALIZED (SELECT t.ord, t.id, t.leaf,"                             \
+								      " row_number() OVER () AS n FROM t JOIN r ON r.cert_id = t.id)," RESERVE_AUDIT \
+								      " + n, id, 'intent', leaf FROM ok)"                                            \
+								      " SELECT ord, 0, id FROM ok UNION ALL"                                         \
+								      " SELECT ord, 3, 0::bigint FROM t WHERE id IS NULL"
 
-/* A transaction that was given up may be reserved again. */
 static const struct writer_stmt reserve_stmt = {
 	.db = { "cert_reserve",
-	    RESERVE_ROWS ")," RESERVE_AUDIT " + ord, id, 'intent', leaf FROM t)"
-			 " SELECT ord, 0, id FROM t",
+	    RESERVE_ROWS("", "") RESERVE_REQUEST
+	    ")," RESERVE_AUDIT
+	    " + ord, id, 'intent', leaf FROM t) SELECT ord, 0, id FROM t",
 	    false },
 	.careful = { "cert_reserve_careful",
-	    RESERVE_ROWS
-	    " WHERE id IS NOT NULL ON CONFLICT (protocol, txn) DO UPDATE SET state = 1,"
-	    " slot = excluded.slot, class = excluded.class,"
-	    " issuer = excluded.issuer, cert_id = excluded.cert_id,"
-	    " created_at = now(), request_hash = excluded.request_hash,"
-	    " tbs_hash = excluded.tbs_hash, serial = excluded.serial,"
-	    " profile_hash = excluded.profile_hash,"
-	    " profile = excluded.profile, principal = excluded.principal"
-	    " WHERE x.state = 2 RETURNING cert_id),"
-	    " ok AS MATERIALIZED (SELECT t.ord, t.id, t.leaf,"
-	    " row_number() OVER () AS n FROM t JOIN r ON r.cert_id = t.id)," RESERVE_AUDIT
-	    " + n, id, 'intent', leaf FROM ok)"
-	    " SELECT ord, 0, id FROM ok UNION ALL"
-	    " SELECT ord, 3, 0::bigint FROM t WHERE id IS NULL",
+	    RESERVE_ROWS("", "") RESERVE_REQUEST
+	    " WHERE id IS NOT NULL" RESERVE_TAKEN,
 	    false },
-	.cols = "ssbibbisbsbb",
+	.cols = "ssbibbisbsbbl",
+};
+
+/* The same with a one-time secret, which is used up by it. */
+static const struct writer_stmt reserve_once_stmt = {
+	.db = { "cert_reserve_once",
+	    RESERVE_ROWS(", $15::bigint[]", ", secret")
+		STORE_SECRET_USE RESERVE_REQUEST
+	    " WHERE id IS NOT NULL"
+	    " AND ord IN (SELECT ord FROM used)" RESERVE_TAKEN
+	    " UNION ALL SELECT ord, 4, 0::bigint FROM t WHERE id IS NOT NULL"
+	    " AND ord NOT IN (SELECT ord FROM used)",
+	    false },
+	.cols = "ssbibbisbsbbll",
 };
 
 static struct span
@@ -100,7 +125,8 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
     const struct writer_wait *how, int64_t *cert_id, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
-	struct writer_row r = { .stmt = &reserve_stmt };
+	struct writer_row r = { .stmt = in->secret == 0 ? &reserve_stmt
+							: &reserve_once_stmt };
 
 	writer_text(&r, in->protocol);
 	writer_text(&r, in->txn);
@@ -114,6 +140,9 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 	writer_text(&r, in->principal);
 	writer_bytes(&r, hash_of(in->spki_sha256));
 	writer_bytes(&r, intent_leaf(a, in));
+	store_repeat(&r, in->repeat_s);
+	if (in->secret != 0)
+		writer_int(&r, in->secret);
 	if (writer_do_with(w, &r, how, cert_id, e) == 0)
 		return 0;
 	if (e != NULL && e->kind == ERR_CONFLICT)
@@ -123,6 +152,8 @@ store_cert_reserve(struct writer *w, const struct store_intent *in,
 	if (e != NULL && e->kind == ERR_BAD_KEY)
 		return err_set(e, ERR_BAD_KEY,
 		    "the key is blocked: it was revoked as compromised");
+	if (e != NULL && e->kind == ERR_UNAUTHENTICATED)
+		return store_secret_used(e);
 	return -1;
 }
 

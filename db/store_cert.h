@@ -43,17 +43,22 @@ int store_issuer_get(struct db *db, struct arena *a, const char *name,
 
 /* What is remembered of a (protocol, txn). */
 enum store_request_state {
-	STORE_REQUEST_PENDING, /* waits for an approval */
-	STORE_REQUEST_INTENT,  /* an intent is durable, no certificate yet */
-	STORE_REQUEST_ISSUED,  /* certificate durable */
-	STORE_REQUEST_VOID     /* intent given up: never signed */
+	STORE_REQUEST_PENDING,  /* waits for an approval */
+	STORE_REQUEST_APPROVED, /* may be issued */
+	STORE_REQUEST_REJECTED, /* an operator said no */
+	STORE_REQUEST_EXPIRED,  /* nobody decided, or nobody came back */
+	STORE_REQUEST_INTENT,   /* an intent is durable, no certificate yet */
+	STORE_REQUEST_ISSUED,   /* certificate durable */
+	STORE_REQUEST_OLD,      /* it was, but answers no more */
+	STORE_REQUEST_VOID      /* intent given up: never signed */
 };
 
 struct store_request {
 	enum store_request_state state;
 	uint8_t request_hash[STORE_HASH_SIZE];
-	int64_t cert_id; /* 0 while PENDING */
-	/* of the intent, unless PENDING */
+	int64_t cert_id;    /* 0 before an intent */
+	const char *reason; /* REJECTED: what the operator said */
+	/* of the intent, if there is one */
 	int issuer;
 	struct span serial;
 	uint8_t tbs_hash[STORE_HASH_SIZE];
@@ -63,9 +68,15 @@ struct store_request {
 	uint8_t profile_hash[STORE_HASH_SIZE];
 };
 
+struct store_request_key {
+	const char *protocol, *txn;
+	int64_t repeat_s; /* struct request of ca/request.h */
+};
+
 /* Looks a transaction up; NOT_FOUND when it is new. */
-int store_request_get(struct db *db, struct arena *a, const char *protocol,
-    const char *txn, struct store_request *out, struct err *e) MUST_USE;
+int store_request_get(struct db *db, struct arena *a,
+    const struct store_request_key *key, struct store_request *out,
+    struct err *e) MUST_USE;
 
 struct store_intent {
 	const char *protocol, *txn;
@@ -80,13 +91,18 @@ struct store_intent {
 	uint8_t spki_sha256[STORE_HASH_SIZE];
 	int64_t not_before, not_after;
 	const char *request_id;
+	int64_t repeat_s; /* struct request of ca/request.h */
+	int64_t secret;   /* one-time, used up by this; 0: none */
 };
 
 /*
  * Transaction 1: makes the request row and the intent (audit) row durable and
  * gives the certificate its id.  CONFLICT when (protocol, txn) exists: the
- * caller looks it up and decides; a VOID one is taken over.  BAD_KEY when the
- * key is blocked (store_revoke.h).  'how' to wait may be NULL (db/writer.h).
+ * caller looks it up and decides; taken over are a VOID one, this very request
+ * when it is APPROVED, and one whose certificate is revoked or older than
+ * 'repeat_s'.  BAD_KEY when the key is blocked (store_revoke.h);
+ * UNAUTHENTICATED when the secret is another transaction's.  'how' to wait may
+ * be NULL (db/writer.h).
  */
 int store_cert_reserve(struct writer *w, const struct store_intent *in,
     const struct writer_wait *how, int64_t *cert_id, struct err *e) MUST_USE;
@@ -154,9 +170,9 @@ int store_intents_open(struct db *db, struct arena *a, int64_t before,
     size_t max, struct store_open_intents *out, struct err *e) MUST_USE;
 
 /*
- * Deletes at most 'max' request rows from before 'before' that are issued or
- * void; the certificates and audit rows stay, but the transaction is no more
- * remembered.  Role pub or oper.
+ * Deletes at most 'max' request rows from before 'before' that are issued,
+ * void, or waited for an approval in vain; the certificates and audit rows
+ * stay, but the transaction is no more remembered.  Role pub or oper.
  */
 int store_request_clean(struct db *db, int64_t before, size_t max,
     size_t *deleted, struct err *e) MUST_USE;

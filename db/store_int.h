@@ -2,6 +2,10 @@
 #ifndef DB_STORE_INT_H
 #define DB_STORE_INT_H
 
+#include <stdint.h>
+
+#include "base/err.h"
+
 /*
  * The last number of this writer.  Each statement of a batch sees the rows
  * of the earlier ones, so the numbers are dense without a counter anywhere.
@@ -23,5 +27,42 @@
 #define STORE_ROW_PENDING 0
 #define STORE_ROW_INTENT 1
 #define STORE_ROW_VOID 2
+#define STORE_ROW_APPROVED 3
+#define STORE_ROW_REJECTED 4
+
+/*
+ * Whether the certificate of request row 'x' is no answer any more to the
+ * same request: it is revoked, or older than 'repeat' seconds.  -1: only
+ * when it is revoked; NULL: it stays the answer.
+ */
+#define STORE_ANSWERS_NO_MORE(repeat)                                          \
+	"CASE WHEN " repeat " IS NULL THEN false"                              \
+	" WHEN EXISTS (SELECT FROM cert_status s WHERE s.issuer = x.issuer"    \
+	" AND s.serial = x.serial AND s.status = 1) THEN true"                 \
+	" WHEN " repeat " = -1 THEN false"                                     \
+	" ELSE x.created_at < now() - make_interval(secs => " repeat ")"       \
+	" AND EXISTS (SELECT FROM cert c WHERE c.id = x.cert_id) END"
+
+/*
+ * Uses up the one-time secrets of rows 't': 'used' has the ordinals of those
+ * whose secret is theirs now.  A transaction that was given up gives its
+ * secret back.
+ */
+#define STORE_SECRET_USE                                                       \
+	" used AS (UPDATE secret s SET used_at = coalesce(s.used_at, now()),"  \
+	" used_protocol = t.protocol, used_txn = t.txn FROM t"                 \
+	" WHERE s.id = t.secret AND s.revoked_at IS NULL"                      \
+	" AND s.expires_at > now() AND (s.used_txn IS NULL"                    \
+	" OR (s.used_protocol, s.used_txn) = (t.protocol, t.txn)"              \
+	" OR EXISTS (SELECT FROM request q WHERE q.state = 2"                  \
+	" AND q.protocol = s.used_protocol AND q.txn = s.used_txn))"           \
+	" RETURNING t.ord),"
+
+/* The column of STORE_ANSWERS_NO_MORE for REQUEST_REPEAT_*. */
+struct writer_row;
+void store_repeat(struct writer_row *r, int64_t repeat_s);
+
+/* UNAUTHENTICATED: a one-time secret that is used up.  Returns -1. */
+int store_secret_used(struct err *e);
 
 #endif

@@ -3,37 +3,62 @@
 #include "db/db_int.h"
 #include "db/store_cert.h"
 #include "db/store_int.h"
+#include "db/writer_int.h"
 
 static enum store_request_state
-state_of(int row_state, bool issued)
+state_of(const PGresult *r)
 {
-	if (row_state == STORE_ROW_PENDING)
-		return STORE_REQUEST_PENDING;
-	if (row_state == STORE_ROW_VOID)
+	switch (db_i2(r, 0, 0)) {
+	case STORE_ROW_PENDING:
+		return db_bool(r, 0, 12) ? STORE_REQUEST_EXPIRED
+					 : STORE_REQUEST_PENDING;
+	case STORE_ROW_APPROVED:
+		return db_bool(r, 0, 12) ? STORE_REQUEST_EXPIRED
+					 : STORE_REQUEST_APPROVED;
+	case STORE_ROW_REJECTED:
+		return STORE_REQUEST_REJECTED;
+	case STORE_ROW_VOID:
 		return STORE_REQUEST_VOID;
-	return issued ? STORE_REQUEST_ISSUED : STORE_REQUEST_INTENT;
+	default:
+		break;
+	}
+	if (db_bool(r, 0, 11))
+		return STORE_REQUEST_OLD;
+	return db_bool(r, 0, 10) ? STORE_REQUEST_ISSUED : STORE_REQUEST_INTENT;
 }
 
+/* What an operator decides on stands in 'pending'. */
 int
-store_request_get(struct db *db, struct arena *a, const char *protocol,
-    const char *txn, struct store_request *out, struct err *e)
+store_request_get(struct db *db, struct arena *a,
+    const struct store_request_key *key, struct store_request *out,
+    struct err *e)
 {
 	static const struct db_stmt stmt = { "request_get",
-		"SELECT r.state, r.request_hash, r.cert_id, r.issuer,"
-		" r.serial, r.tbs_hash, r.slot, r.created_at, r.profile,"
-		" r.principal, (SELECT c.id FROM cert c"
-		" WHERE c.id = r.cert_id) IS NOT NULL"
-		" FROM request r WHERE r.protocol = $1 AND r.txn = $2",
+		"SELECT x.state, x.request_hash, x.cert_id, x.issuer,"
+		" x.serial, x.tbs_hash, x.slot, x.created_at, x.profile,"
+		" x.principal, (SELECT c.id FROM cert c"
+		" WHERE c.id = x.cert_id) IS NOT NULL,"
+		" x.state = 1 AND " STORE_ANSWERS_NO_MORE(
+		    "$3::bigint") ","
+				  " CASE WHEN x.state IN (0, 3) THEN (SELECT p.expires_at <= now()"
+				  " FROM pending p WHERE p.protocol = $1 AND p.txn = $2) END,"
+				  " CASE WHEN x.state = 4 THEN (SELECT p.reason FROM pending p"
+				  " WHERE p.protocol = $1 AND p.txn = $2) END, x.profile_hash"
+				  " FROM request x WHERE x.protocol = $1 AND x.txn = $2",
 		true };
 	AUTO(PGresult) r = NULL;
 	struct db_args p = { .n = 0 };
 
-	db_arg_text(&p, protocol);
-	db_arg_text(&p, txn);
+	db_arg_text(&p, key->protocol);
+	db_arg_text(&p, key->txn);
+	if (key->repeat_s == 0)
+		db_arg_null(&p);
+	else
+		db_arg_i8(&p, key->repeat_s);
 	if (db_one(db, &stmt, &p, &r, "transaction", e) == -1)
 		return -1;
 	memset(out, 0, sizeof(*out));
-	out->state = state_of(db_i2(r, 0, 0), db_bool(r, 0, 10));
+	out->state = state_of(r);
 	db_fixed(r, 0, 1, out->request_hash, STORE_HASH_SIZE);
 	out->cert_id = db_i8(r, 0, 2);
 	out->issuer = db_i4(r, 0, 3);
@@ -43,7 +68,25 @@ store_request_get(struct db *db, struct arena *a, const char *protocol,
 	out->intent_at = db_time(r, 0, 7);
 	out->profile = db_text(a, r, 0, 8);
 	out->principal = db_text(a, r, 0, 9);
+	out->reason = db_text(a, r, 0, 13);
+	db_fixed(r, 0, 14, out->profile_hash, STORE_HASH_SIZE);
 	return 0;
+}
+
+void
+store_repeat(struct writer_row *r, int64_t repeat_s)
+{
+	if (repeat_s == 0)
+		writer_null(r);
+	else
+		writer_int(r, repeat_s);
+}
+
+int
+store_secret_used(struct err *e)
+{
+	return err_set(e, ERR_UNAUTHENTICATED,
+	    "the secret was used for another request, or is no longer valid");
 }
 
 /*
@@ -123,8 +166,10 @@ store_request_clean(
 	static const struct db_stmt stmt = { "request_clean",
 		"WITH d AS (DELETE FROM request WHERE ctid = ANY(ARRAY("
 		"SELECT r.ctid FROM request r WHERE r.created_at < $1"
-		" AND (r.state = 2 OR (r.state = 1 AND (SELECT c.id"
-		" FROM cert c WHERE c.id = r.cert_id) IS NOT NULL))"
+		" AND CASE r.state WHEN 1 THEN (SELECT c.id FROM cert c"
+		" WHERE c.id = r.cert_id) IS NOT NULL WHEN 2 THEN true"
+		" ELSE (SELECT p.expires_at < $1 FROM pending p"
+		" WHERE p.protocol = r.protocol AND p.txn = r.txn) END"
 		" ORDER BY r.created_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
 		" RETURNING 1) SELECT count(*) FROM d",
 		false };

@@ -442,18 +442,30 @@ check_row(const struct writer *w, const struct writer_row *r, struct err *e)
 	return 0;
 }
 
+static const struct {
+	enum err_kind kind;
+	const char *text;
+} answers[] = {
+	[WRITER_OK] = { ERR_CONFLICT, "the row exists already" },
+	[WRITER_CONFLICT] = { ERR_CONFLICT, "the row exists already" },
+	[WRITER_NOT_FOUND] = { ERR_NOT_FOUND, "no such row" },
+	[WRITER_BAD_KEY] = { ERR_BAD_KEY, "the key is unacceptable" },
+	[WRITER_UNAUTHENTICATED] = { ERR_UNAUTHENTICATED,
+	    "the proof was used already" },
+	[WRITER_REFUSED] = { ERR_REFUSED, "this may not be" },
+};
+
 static int
 outcome(const struct writer_job *j, struct err *e)
 {
+	enum writer_code code;
+
 	if (j->rc == -1)
 		return err_set(e, j->err.kind, "%s", j->err.text);
 	if (is_done(j))
 		return 0;
-	if (j->answered && j->code == WRITER_NOT_FOUND)
-		return err_set(e, ERR_NOT_FOUND, "no such row");
-	if (j->answered && j->code == WRITER_BAD_KEY)
-		return err_set(e, ERR_BAD_KEY, "the key is unacceptable");
-	return err_set(e, ERR_CONFLICT, "the row exists already");
+	code = j->answered ? j->code : WRITER_CONFLICT;
+	return err_set(e, answers[code].kind, "%s", answers[code].text);
 }
 
 int

@@ -33,7 +33,9 @@ enum writer_code {
 	WRITER_OK,
 	WRITER_CONFLICT,
 	WRITER_NOT_FOUND,
-	WRITER_BAD_KEY
+	WRITER_BAD_KEY,
+	WRITER_UNAUTHENTICATED,
+	WRITER_REFUSED
 };
 
 /*
@@ -72,8 +74,8 @@ void writer_null(struct writer_row *r);
 /*
  * Submits the row and waits until its transaction is durable or failed.
  * 'value' (may be NULL) takes the statement's third column.  CONFLICT,
- * NOT_FOUND and BAD_KEY carry a general text that stores replace; other kinds
- * as db_sqlstate_kind.
+ * the others of enum writer_code carry a general text that stores replace;
+ * other kinds as db_sqlstate_kind.
  */
 int writer_do(struct writer *w, const struct writer_row *r, int64_t *value,
     struct err *e) MUST_USE;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,13 @@
 #include "ocsp/roots.h"
 
 #define PATH_SIZE 1024
+/* For mkostemp: fixed octets, then letters and digits. */
+#define TEMPORARY ".new-XXXXXX"
+#define TEMPORARY_FIXED 5
+#define LEFTOVER_FDS 8
+
+static const char alphanumeric[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "abcdefghijklmnopqrstuvwxyz0123456789";
 
 /* What was written for an issuer and scope. */
 struct done {
@@ -41,6 +49,24 @@ struct files {
 	bool cut_off; /* the database failed, not a list or a disk */
 };
 
+static bool
+is_temporary(const char *name)
+{
+	return strncmp(name, TEMPORARY, TEMPORARY_FIXED) == 0 &&
+	       strlen(name) == sizeof(TEMPORARY) - 1 &&
+	       strspn(name + TEMPORARY_FIXED, alphanumeric) ==
+		   sizeof(TEMPORARY) - 1 - TEMPORARY_FIXED;
+}
+
+static int
+drop_leftover(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	if (type == FTW_F && is_temporary(path + at->base))
+		(void)unlink(path);
+	return 0;
+}
+
 struct files *
 files_new(const struct settings *settings, const struct files_conf *conf)
 {
@@ -51,6 +77,8 @@ files_new(const struct settings *settings, const struct files_conf *conf)
 	f->settings = settings;
 	f->conf = *conf;
 	f->roots = roots_new(settings);
+	/* of a process that was killed while it wrote */
+	(void)nftw(conf->dir, drop_leftover, LEFTOVER_FDS, FTW_PHYS);
 	return f;
 }
 
@@ -218,7 +246,7 @@ write_file(struct files *f, struct db *db, const struct owner *o,
 
 	if (make_dirs(path, e) == -1)
 		return -1;
-	(void)snprintf(tmp, sizeof(tmp), "%.*s/.new-XXXXXX",
+	(void)snprintf(tmp, sizeof(tmp), "%.*s/" TEMPORARY,
 	    (int)(strrchr(path, '/') - path), path);
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)

@@ -31,7 +31,8 @@ struct files_conf {
 
 /*
  * What it needs of 'settings' is borrowed; their chain files are read now:
- * before a sandbox closes.
+ * before a sandbox closes.  What a process that was killed while it wrote left
+ * below 'dir' is removed: only one process may write there.
  */
 struct files *files_new(
     const struct settings *settings, const struct files_conf *conf);

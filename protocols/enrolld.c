@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sandbox.h"
+#include "protocols/est/keygen.h"
 #include "protocols/protokey.h"
 
 #define ACME_BODY_MAX ((size_t)128 * 1024)
@@ -226,6 +227,9 @@ run(struct enrolld *d, bool require_sandbox)
 	d->acme.settings = d->settings;
 	if (read_secret(d, &e) == -1)
 		return daemon_fail("cluster secret", &e);
+	if (!keygen_init())
+		log_event(LOG_WARN, "no locked memory", "msg",
+		    "keys made for EST clients may be swapped out", NULL);
 	if (enter_sandbox(d, require_sandbox) == -1)
 		return -1;
 	if (engine_new(d->settings, "enroll", node, &d->engine, &e) == -1)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "protocols/enrolld.h"
+#include "protocols/est/est.h"
 
 #define METRICS_MAX ((size_t)1024 * 1024)
 
@@ -12,6 +13,7 @@ struct worker {
 	struct enrolld *d;
 	struct ctx *ctx;
 	struct acme_worker acme;
+	struct est_worker est;
 };
 
 void *
@@ -26,6 +28,8 @@ enrolld_worker_new(void *arg)
 	w->acme.conf = &w->d->acme;
 	w->acme.ctx = w->ctx;
 	w->acme.nonce_writer = engine_async_writer(w->d->engine);
+	w->est.settings = &w->d->settings->est;
+	w->est.ctx = w->ctx;
 	return w;
 }
 
@@ -87,6 +91,13 @@ is_acme(const struct http_request *req)
 	       strncmp(req->path, ACME_PREFIX, strlen(ACME_PREFIX)) == 0;
 }
 
+/* EST is for HTTPS alone, too (RFC 7030 3.3). */
+static bool
+is_est(const struct http_request *req)
+{
+	return req->tls && est_route_is(req->path);
+}
+
 void
 enrolld_handle(
     void *worker, const struct http_request *req, struct http_reply *reply)
@@ -97,6 +108,8 @@ enrolld_handle(
 	log_request(req->id);
 	if (is_acme(req))
 		acme_handle(&w->acme, req, reply);
+	else if (is_est(req))
+		est_handle(&w->est, req, reply);
 	else if (strcmp(req->path, "/health") == 0 && is_read(req))
 		health(w, reply);
 	else if (strcmp(req->path, "/metrics") == 0 && is_read(req) &&

@@ -88,8 +88,10 @@ submit(struct acme_req *r, struct store_order *o,
 	struct request req = { .protocol = "acme",
 		.txn = o->id,
 		.profile = o->profile,
-		.evidence = { EVIDENCE_ACME, r->account.id, sans,
-		    o->n_identifiers },
+		.evidence = { .kind = EVIDENCE_ACME,
+		    .name = r->account.id,
+		    .proven = sans,
+		    .n_proven = o->n_identifiers },
 		.want = *want };
 	struct enroll_result res;
 	struct err e;
@@ -194,7 +196,7 @@ struct target {
 static int
 read_cert(struct acme_req *r, struct revoke_request *rev, struct target *t)
 {
-	const struct tosign_ext *aki, *san;
+	const struct tosign_ext *san;
 	struct span tbs, alg, signature;
 	struct tosign_cert c;
 	struct err e;
@@ -205,11 +207,7 @@ read_cert(struct acme_req *r, struct revoke_request *rev, struct target *t)
 	    tosign_cert_parse(r->a, tbs, &c, &e) == -1)
 		return acme_fail(r, PROBLEM_MALFORMED,
 		    "\"certificate\" is not a certificate");
-	/* 30 LEN 80 LEN keyIdentifier: ours have nothing else */
-	aki = tosign_ext_find(&c, OID_AUTHORITY_KEY_ID);
-	if (aki != NULL && aki->value.n > 4)
-		rev->issuer = issuer_by_subject(r->w->ctx->issuers, c.issuer,
-		    span_of(aki->value.p + 4, aki->value.n - 4));
+	rev->issuer = issuer_of_cert(r->w->ctx->issuers, &c);
 	san = tosign_ext_find(&c, OID_SUBJECT_ALT_NAME);
 	if (rev->issuer == NULL ||
 	    (san != NULL &&

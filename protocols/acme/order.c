@@ -59,13 +59,28 @@ order_json(struct acme_req *r, const struct store_order *o)
 	return v;
 }
 
-void
-acme_reply_order(struct acme_req *r, int status, const struct store_order *o)
+/* 'why' an order is invalid that was not the client's to lose, or NULL. */
+static void
+reply_order(struct acme_req *r, int status, const struct store_order *o,
+    const struct err *why)
 {
+	json_t *v = order_json(r, o);
+
 	acme_location(r, acme_url(r, "order", o->id));
 	if (o->status == STORE_ORDER_PROCESSING)
 		http_header_add(r->reply, "Retry-After", RETRY_AFTER_S);
-	acme_reply_json(r, status, order_json(r, o));
+	if (why != NULL)
+		(void)json_object_set_new(v, "error",
+		    json_pack("{s:s, s:s}", "type",
+			problem_urn(problem_of_kind(why->kind)), "detail",
+			problem_text(why)));
+	acme_reply_json(r, status, v);
+}
+
+void
+acme_reply_order(struct acme_req *r, int status, const struct store_order *o)
+{
+	reply_order(r, status, o, NULL);
 }
 
 int
@@ -81,17 +96,43 @@ acme_load_order(struct acme_req *r, const char *id, struct store_order *out)
 	return 0;
 }
 
+/*
+ * An order that was approved meanwhile is issued now; true: an operator said
+ * no, or nobody said anything in time.
+ */
+static bool
+go_on(struct acme_req *r, struct store_order *o, struct err *why)
+{
+	struct enroll_result res;
+
+	if (enroll_poll(r->w->ctx, "acme", o->id, &res, why) == -1)
+		return why->kind == ERR_REFUSED;
+	if (res.status == ENROLL_ISSUED) {
+		o->status = STORE_ORDER_VALID;
+		o->cert_id = res.cert_id;
+	}
+	return false;
+}
+
 int
 acme_order(struct acme_req *r)
 {
 	struct store_order o;
+	struct err why;
 
 	if (acme_load_order(r, r->id, &o) == -1)
 		return -1;
 	if (r->payload != NULL)
 		return acme_fail(r, PROBLEM_MALFORMED,
 		    "an order is read with an empty payload");
-	acme_reply_order(r, 200, &o);
+	if ((o.status == STORE_ORDER_PROCESSING ||
+		o.status == STORE_ORDER_INVALID) &&
+	    go_on(r, &o, &why)) {
+		o.status = STORE_ORDER_INVALID;
+		reply_order(r, 200, &o, &why);
+	} else {
+		acme_reply_order(r, 200, &o);
+	}
 	return 0;
 }
 

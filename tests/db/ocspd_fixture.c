@@ -343,6 +343,33 @@ ocspd_sql(struct ocspd *d, const char *sql)
 	db_free(db);
 }
 
+#define SERIAL(n)                                                              \
+	"('\\x' || repeat('41', 15) || lpad(to_hex(" n "), 2, '0'))::bytea"
+
+void
+ocspd_issue(struct ocspd *d, int from, int to)
+{
+	ocspd_sql(d,
+	    arena_printf(d->arena,
+		"INSERT INTO writer VALUES (4096, 1, 't', 't', now())"
+		" ON CONFLICT DO NOTHING;"
+		" WITH t AS (INSERT INTO cert_status (cert_id, not_after,"
+		" issuer, serial) SELECT n, now() + interval '90 days', %d, " SERIAL(
+		    "n") " FROM generate_series(%d, %d) n RETURNING *)" OCSPD_FEED
+			 "; NOTIFY chancery_status",
+		d->issuer, from, to));
+}
+
+struct span
+ocspd_serial(int n)
+{
+	static uint8_t octets[16];
+
+	memset(octets, 0x41, sizeof(octets));
+	octets[15] = (uint8_t)n;
+	return span_of(octets, sizeof(octets));
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *arg)
 {

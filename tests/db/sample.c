@@ -115,3 +115,30 @@ sample_issuer(struct db *db, const char *name)
 	}
 	return i.id;
 }
+
+int
+sample_request(struct db *db, struct arena *a, const char *txn,
+    struct store_request *out, struct err *e)
+{
+	const struct store_request_key key = { "acme", txn, 0 };
+
+	return store_request_get(db, a, &key, out, e);
+}
+
+void
+sample_open(struct sample_roles *out)
+{
+	out->pg = pg_new();
+	out->oper = db_new(pg_conninfo(out->pg, "chancery_oper"), "t");
+	out->pub = db_new(pg_conninfo(out->pg, "chancery_pub"), "t");
+	out->ocsp = db_new(pg_conninfo(out->pg, "chancery_ocsp"), "t");
+}
+
+void
+sample_close(struct sample_roles *r)
+{
+	db_free(r->oper);
+	db_free(r->pub);
+	db_free(r->ocsp);
+	pg_free(r->pg);
+}

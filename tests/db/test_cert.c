@@ -86,12 +86,12 @@ test_reserve_commit(void **state)
 
 	(void)state;
 	sample_init(&s, issuer, 1);
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), -1);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(
 	    store_cert_reserve(w, &s.intent, NULL, &s.cert.id, &e), 0);
 	assert_true(s.cert.id >> 40 >= (2026 - 1970) * 12);
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), 0);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), 0);
 	assert_int_equal(rq.state, STORE_REQUEST_INTENT);
 	assert_int_equal(rq.cert_id, s.cert.id);
 	assert_true(span_eq(rq.serial, s.intent.serial));
@@ -106,7 +106,7 @@ test_reserve_commit(void **state)
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r1", &e), 0);
 	assert_int_equal(store_cert_commit(w, &s.cert, "r1", &e), 0);
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), 0);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), 0);
 	assert_int_equal(rq.state, STORE_REQUEST_ISSUED);
 	assert_int_equal(store_cert_get(db, a, s.cert.id, &got, &e), 0);
 	sample_check(&s, &got);
@@ -156,7 +156,7 @@ test_conflicts(void **state)
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	assert_int_equal(store_cert_void(w, id, "acme", s.txn, "x", &e), 0);
 	assert_int_equal(store_cert_void(w, id, "acme", s.txn, "x", &e), 0);
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), 0);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), 0);
 	assert_int_equal(rq.state, STORE_REQUEST_VOID);
 	s.cert.id = id;
 	assert_int_equal(store_cert_commit(w, &s.cert, "r", &e), -1);
@@ -343,10 +343,9 @@ test_clean(void **state)
 	assert_int_equal(n, 1);
 	assert_int_equal(store_request_clean(db, later, 1000, &n, &e), 0);
 	assert_true(n > 1);
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), -1);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
-	assert_int_equal(
-	    store_request_get(db, a, "acme", open.txn, &rq, &e), 0);
+	assert_int_equal(sample_request(db, a, open.txn, &rq, &e), 0);
 	assert_int_equal(store_cert_commit(w, &open.cert, "r", &e), 0);
 }
 

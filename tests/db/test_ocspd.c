@@ -29,44 +29,13 @@ static struct ocspd_reply r;
 static const struct span none = { NULL, 0 };
 
 /* Certificate 'n' has this serial. */
-static struct span
-serial(int n)
-{
-	static uint8_t octets[16];
-
-	memset(octets, 0x41, sizeof(octets));
-	octets[15] = (uint8_t)n;
-	return span_of(octets, sizeof(octets));
-}
-
-#define SERIAL(n)                                                              \
-	"('\\x' || repeat('41', 15) || lpad(to_hex(" n "), 2, '0'))::bytea"
-#define FEED                                                                   \
-	" INSERT INTO status_change (writer, seq, cert_id, not_after,"         \
-	" revoked_at, issuer, status, reason, serial) SELECT 4096,"            \
-	" (SELECT coalesce(max(seq), 0) FROM status_change"                    \
-	" WHERE writer = 4096) + row_number() OVER (), cert_id, not_after,"    \
-	" revoked_at, issuer, status, reason, serial FROM t"
-
-static void
-issue(int from, int to)
-{
-	ocspd_sql(d,
-	    arena_printf(d->arena,
-		"WITH t AS (INSERT INTO cert_status (cert_id, not_after,"
-		" issuer, serial) SELECT n, now() + interval '90 days', %d, " SERIAL(
-		    "n") " FROM generate_series(%d, %d) n RETURNING *)" FEED
-			 "; NOTIFY chancery_status",
-		d->issuer, from, to));
-}
-
 static void
 set_status(int n, const char *set)
 {
 	ocspd_sql(
 	    d, arena_printf(d->arena,
 		   "WITH t AS (UPDATE cert_status SET %s WHERE cert_id = %d"
-		   " RETURNING *)" FEED "; NOTIFY chancery_status",
+		   " RETURNING *)" OCSPD_FEED "; NOTIFY chancery_status",
 		   set, n));
 }
 
@@ -79,8 +48,7 @@ set_up(void **state)
 {
 	(void)state;
 	d = ocspd_new();
-	ocspd_sql(d, "INSERT INTO writer VALUES (4096, 1, 't', 't', now())");
-	issue(1, 20);
+	ocspd_issue(d, 1, 20);
 	ocspd_start(d);
 	return 0;
 }
@@ -99,23 +67,23 @@ test_certificate(void **state)
 	(void)state;
 	/* without one, and with a wrong one, there is no answer */
 	assert_true(ocspd_health(d, 503, "no certificate"));
-	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
 	ocspd_certify(d, 86400, true);
 	(void)usleep(1500000);
-	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), TRY_LATER);
 	assert_true(ocspd_health(d, 503, "no certificate"));
 	ocspd_sql(d, "UPDATE responder SET cert = NULL");
 	ocspd_certify(d, 86400, false);
-	assert_true(ocspd_becomes(d, serial(1), GOOD));
+	assert_true(ocspd_becomes(d, ocspd_serial(1), GOOD));
 	assert_true(ocspd_health(d, 200, "ok"));
-	assert_int_equal(ocspd_status(d, serial(99)), UNKNOWN);
+	assert_int_equal(ocspd_status(d, ocspd_serial(99)), UNKNOWN);
 }
 
 static const char *
 get_path(const char *prefix, bool escaped, int n)
 {
 	AUTO(OCSP_REQUEST) req =
-	    ocsp_ca_request(&d->ca, EVP_sha256(), serial(n), 0);
+	    ocsp_ca_request(&d->ca, EVP_sha256(), ocspd_serial(n), 0);
 	const char *b64 =
 	    b64_encode(d->arena, ocsp_ca_request_der(d->arena, req));
 	char *out = arena_alloc(d->arena, 4 * strlen(b64) + 100), *p;
@@ -142,11 +110,43 @@ is_success(void)
 	    strstr(r.headers, "Content-Type: application/ocsp-response"));
 }
 
+/* RFC 9110 13.1: who has the answer is not sent it again. */
+static void
+unchanged(void)
+{
+	const char *path = get_path("/status/", true, 2), *tag, *since;
+
+	ocspd_ask(d, path, none, NULL, &r);
+	is_success();
+	tag =
+	    arena_printf(d->arena, "%.66s", strstr(r.headers, "ETag: \"") + 6);
+	/* its date would not tell a revocation in the same second */
+	since = strstr(r.headers, "Last-Modified: ") + 15;
+	ocspd_ask(d, path, none,
+	    arena_printf(d->arena, "If-Modified-Since: %.29s", since), &r);
+	is_success();
+	ocspd_ask(d, path, none,
+	    arena_printf(d->arena, "If-None-Match: \"x\", W/%s", tag), &r);
+	assert_int_equal(r.status, 304);
+	assert_int_equal(r.n, 0);
+	assert_non_null(strstr(r.headers, tag));
+	assert_non_null(strstr(r.headers, "Expires: "));
+	assert_non_null(strstr(r.headers, "max-age="));
+	ocspd_ask(d, path, none, "If-None-Match: \"x\"", &r);
+	is_success();
+	/* what is not known is for no cache to keep, nor is it compared */
+	ocspd_ask(
+	    d, get_path("/status/", true, 77), none, "If-None-Match: *", &r);
+	is_success();
+	assert_null(strstr(r.headers, "ETag"));
+	assert_non_null(strstr(r.headers, "Cache-Control: max-age=0\r"));
+}
+
 static void
 test_transport(void **state)
 {
 	AUTO(OCSP_REQUEST) req =
-	    ocsp_ca_request(&d->ca, EVP_sha1(), serial(2), 16);
+	    ocsp_ca_request(&d->ca, EVP_sha1(), ocspd_serial(2), 16);
 	AUTO(OCSP_REQUEST) foreign = NULL;
 	struct ocsp_ca other;
 	char *etag;
@@ -170,13 +170,14 @@ test_transport(void **state)
 	is_success();
 	ocspd_ask(d, get_path("/ocsp/", false, 2), none, NULL, &r);
 	is_success();
+	unchanged();
 	ocspd_ask(d, "/status", ocsp_ca_request_der(d->arena, req), NULL, &r);
 	is_success();
 	assert_null(strstr(r.headers, "Cache-Control"));
 	ocspd_ask(d, "/status/", ocsp_ca_request_der(d->arena, req), NULL, &r);
 	is_success();
 	assert_int_equal(
-	    ocsp_ca_judge(&d->ca, span_of(r.body, r.n), serial(2)), GOOD);
+	    ocsp_ca_judge(&d->ca, span_of(r.body, r.n), ocspd_serial(2)), GOOD);
 	/* undecodable: an OCSP answer, not an HTTP one */
 	ocspd_ask(d, "/status/AAAA", none, NULL, &r);
 	assert_int_equal(r.status, 200);
@@ -187,7 +188,7 @@ test_transport(void **state)
 	ocspd_ask(d, "/status", span_str("rubbish"), NULL, &r);
 	assert_int_equal(r.body[4], 1);
 	ocsp_ca_init(&other, "other");
-	foreign = ocsp_ca_request(&other, EVP_sha1(), serial(2), 0);
+	foreign = ocsp_ca_request(&other, EVP_sha1(), ocspd_serial(2), 0);
 	ocspd_ask(
 	    d, "/status", ocsp_ca_request_der(d->arena, foreign), NULL, &r);
 	assert_int_equal(r.body[4], 6);
@@ -210,14 +211,14 @@ test_changes(void **state)
 	int i;
 
 	(void)state;
-	assert_int_equal(ocspd_status(d, serial(99)), UNKNOWN);
-	issue(99, 99);
-	assert_true(ocspd_becomes(d, serial(99), GOOD));
+	assert_int_equal(ocspd_status(d, ocspd_serial(99)), UNKNOWN);
+	ocspd_issue(d, 99, 99);
+	assert_true(ocspd_becomes(d, ocspd_serial(99), GOOD));
 	for (i = 3; i <= 12; i++) {
-		assert_int_equal(ocspd_status(d, serial(i)), GOOD);
+		assert_int_equal(ocspd_status(d, ocspd_serial(i)), GOOD);
 		set_status(i, REVOKE);
 		from = clock_mono_us();
-		assert_true(ocspd_becomes(d, serial(i), REVOKED));
+		assert_true(ocspd_becomes(d, ocspd_serial(i), REVOKED));
 		from = clock_mono_us() - from;
 		worst = from > worst ? from : worst;
 		all += from;
@@ -225,9 +226,9 @@ test_changes(void **state)
 	(void)printf("# revoked to visible: %ld us, at most %ld us\n",
 	    (long)(all / 10), (long)worst);
 	set_status(13, HOLD);
-	assert_true(ocspd_becomes(d, serial(13), REVOKED));
+	assert_true(ocspd_becomes(d, ocspd_serial(13), REVOKED));
 	set_status(13, RELEASE);
-	assert_true(ocspd_becomes(d, serial(13), GOOD));
+	assert_true(ocspd_becomes(d, ocspd_serial(13), GOOD));
 }
 
 static void
@@ -283,11 +284,11 @@ test_database_lost(void **state)
 	(void)state;
 	pg_stop(d->pg, false);
 	assert_true(ocspd_health(d, 200, "degraded"));
-	assert_int_equal(ocspd_status(d, serial(1)), GOOD);
-	assert_int_equal(ocspd_status(d, serial(3)), REVOKED);
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), GOOD);
+	assert_int_equal(ocspd_status(d, ocspd_serial(3)), REVOKED);
 	pg_start(d->pg);
 	set_status(14, REVOKE);
-	assert_true(ocspd_becomes(d, serial(14), REVOKED));
+	assert_true(ocspd_becomes(d, ocspd_serial(14), REVOKED));
 	assert_true(ocspd_health(d, 200, "ok"));
 }
 
@@ -300,11 +301,11 @@ test_restart(void **state)
 	ocspd_stop(d, SIGKILL);
 	set_status(15, REVOKE);
 	ocspd_start(d);
-	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
 	(void)usleep(200000);
 	ocspd_certify(d, 86400, false);
-	assert_true(ocspd_becomes(d, serial(1), GOOD));
-	assert_int_equal(ocspd_status(d, serial(15)), REVOKED);
+	assert_true(ocspd_becomes(d, ocspd_serial(1), GOOD));
+	assert_int_equal(ocspd_status(d, ocspd_serial(15)), REVOKED);
 }
 
 /* A backup from before the last revocations is restored. */
@@ -314,8 +315,8 @@ test_rollback(void **state)
 	(void)state;
 	set_status(16, REVOKE);
 	set_status(17, HOLD);
-	assert_true(ocspd_becomes(d, serial(16), REVOKED));
-	assert_true(ocspd_becomes(d, serial(17), REVOKED));
+	assert_true(ocspd_becomes(d, ocspd_serial(16), REVOKED));
+	assert_true(ocspd_becomes(d, ocspd_serial(17), REVOKED));
 	(void)usleep(1500000); /* a snapshot */
 	ocspd_sql(d, "BEGIN; ALTER TABLE status_change DISABLE TRIGGER ALL;"
 		     " ALTER TABLE cert_status DISABLE TRIGGER ALL;"
@@ -324,27 +325,27 @@ test_rollback(void **state)
 		     " UPDATE cert_status SET status = 0, reason = -1,"
 		     " revoked_at = NULL WHERE cert_id IN (16, 17);"
 		     " ALTER TABLE cert_status ENABLE TRIGGER ALL; COMMIT");
-	assert_true(ocspd_becomes(d, serial(1), TRY_LATER));
+	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
 	assert_true(ocspd_health(d, 503, "back in time"));
-	assert_int_equal(ocspd_status(d, serial(16)), REVOKED);
-	assert_int_equal(ocspd_status(d, serial(17)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, ocspd_serial(16)), REVOKED);
+	assert_int_equal(ocspd_status(d, ocspd_serial(17)), TRY_LATER);
 	/* its own restart changes nothing about that */
 	ocspd_stop(d, SIGTERM);
 	ocspd_start(d);
 	assert_true(ocspd_health(d, 503, "back in time"));
 	(void)usleep(200000);
 	ocspd_certify(d, 86400, false);
-	assert_true(ocspd_becomes(d, serial(16), REVOKED));
-	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_true(ocspd_becomes(d, ocspd_serial(16), REVOKED));
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), TRY_LATER);
 	/* nor do new changes in the other history */
-	issue(100, 110);
+	ocspd_issue(d, 100, 110);
 	(void)usleep(500000);
-	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), TRY_LATER);
 	assert_int_equal(ocspd_run(d, "--accept-database"), 0);
-	assert_true(ocspd_becomes(d, serial(1), GOOD));
-	assert_int_equal(ocspd_status(d, serial(16)), REVOKED);
-	assert_int_equal(ocspd_status(d, serial(17)), GOOD);
-	assert_int_equal(ocspd_status(d, serial(105)), GOOD);
+	assert_true(ocspd_becomes(d, ocspd_serial(1), GOOD));
+	assert_int_equal(ocspd_status(d, ocspd_serial(16)), REVOKED);
+	assert_int_equal(ocspd_status(d, ocspd_serial(17)), GOOD);
+	assert_int_equal(ocspd_status(d, ocspd_serial(105)), GOOD);
 	assert_true(ocspd_health(d, 200, "ok"));
 }
 
@@ -355,7 +356,7 @@ put_crl(const char *name, const struct ocsp_ca *by, int n)
 
 	if (file_replace(
 		arena_printf(d->arena, "%s/ocsp/files/%s", d->dir, name),
-		ocsp_ca_crl(by, d->arena, serial(n)), 0644, &e) == -1)
+		ocsp_ca_crl(by, d->arena, ocspd_serial(n)), 0644, &e) == -1)
 		fail_msg("%s", e.text);
 }
 
@@ -377,11 +378,11 @@ test_crl(void **state)
 	(void)usleep(200000);
 	ocspd_certify(d, 86400, false);
 	(void)usleep(1500000);
-	assert_int_equal(ocspd_status(d, serial(17)), TRY_LATER);
-	assert_int_equal(ocspd_status(d, serial(1)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, ocspd_serial(17)), TRY_LATER);
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), TRY_LATER);
 	assert_int_equal(ocspd_run(d, "--accept-database"), 0);
-	assert_true(ocspd_becomes(d, serial(17), REVOKED));
-	assert_int_equal(ocspd_status(d, serial(18)), GOOD);
+	assert_true(ocspd_becomes(d, ocspd_serial(17), REVOKED));
+	assert_int_equal(ocspd_status(d, ocspd_serial(18)), GOOD);
 }
 
 int

@@ -283,7 +283,7 @@ test_block(void **state)
 	assert_int_equal(store_cert_reserve(w, &s.intent, NULL, &id, &e), -1);
 	assert_int_equal(e.kind, ERR_BAD_KEY);
 	assert_non_null(strstr(e.text, "blocked"));
-	assert_int_equal(store_request_get(db, a, "acme", s.txn, &rq, &e), -1);
+	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 
 	/* a revocation as compromised blocks the key, once known or not */

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the corpora of fuzz_csr, fuzz_jws, fuzz_ocsp and fuzz_profile again, below
-# the directory named on the command line.  Keys are new each time, so the files
+# Makes the corpora of fuzz_csr, fuzz_est, fuzz_jws, fuzz_ocsp and fuzz_profile
+# again, below the directory named on the command line.  Keys are new each time, so the files
 # differ from the committed ones; only their kinds matter.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:?usage: make-corpus.sh directory}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$out/csr" "$out/jws" "$out/ocsp" "$out/profile"
+mkdir -p "$out/csr" "$out/est" "$out/jws" "$out/ocsp" "$out/profile"
 
 # csr NAME ALGORITHM SUBJECT [EXTENSION...]
 csr() {
@@ -39,6 +39,37 @@ csr upn "$p256" / 'subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;UTF8:a@b'
 csr other "$p256" / 'subjectAltName=otherName:1.2.3;UTF8:a,RID:1.2.3'
 csr k256 'EC -pkeyopt ec_paramgen_curve:secp256k1' /CN=a
 openssl req -inform DER -in "$out/csr/p256" -out "$out/csr/pem"
+
+# est NAME PARSER: standard input for one of fuzz_est's parsers
+est() {
+	{ printf %s "$2"; cat; } >"$out/est/$1"
+}
+{ printf 'Basic '; printf 'router7:5ecret' | openssl base64 -A; } | est basic a
+{ printf 'basic  '; printf 'a:' | openssl base64 -A; } | est basic-empty a
+printf 'Digest username="a"' | est digest a
+head -c 32 /dev/zero | openssl base64 -A | est binding c
+printf secret | est secret c
+printf /.well-known/est/cacerts | est path p
+printf /.well-known/est/device/simpleenroll | est path-label p
+printf /.well-known/est/cacerts/cacerts | est path-op-label p
+printf 'application/pkcs10; charset=x' | est media m
+printf 'Cisco EST client 1.0' | est agent m
+openssl base64 <"$out/csr/p256" | est csr-wrapped b
+openssl base64 -A <"$out/csr/rsa" | est csr b
+openssl base64 -A <"$out/csr/p256" | tr -d = | est csr-unpadded b
+cat >"$tmp/cnf" <<CNF
+[req]
+distinguished_name = dn
+attributes = attributes
+prompt = no
+[dn]
+CN = a.test
+[attributes]
+1.2.840.113549.1.9.16.2.37 = key
+CNF
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+	-keyout "$tmp/key" -config "$tmp/cnf" -outform DER 2>/dev/null |
+	openssl base64 -A | est csr-encrypted b
 
 b64url() {
 	printf %s "$1" | openssl base64 -A | tr +/ -_ | tr -d =

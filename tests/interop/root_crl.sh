@@ -203,18 +203,6 @@ next()
 		--previous "$real/ca/root.crl" "${@:2}" root
 }
 
-# soon TEXT COMMAND...: passes when the command does within ten seconds.
-soon()
-{
-	local text=$1 i
-	shift
-	for i in $(seq 50); do
-		"$@" >"$scratch/said" 2>&1 && break
-		sleep 0.2
-	done
-	try "$text" "$@"
-}
-
 served_is()
 {
 	curl -sf -o "$scratch/served" "http://localhost:$ocsp_port/crl/root.crl" &&

@@ -4,13 +4,49 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/arena.h"
+#include "base/b64.h"
 
 sem_t fixture_entered, fixture_gate;
+
+unsigned fixture_freed;
+
+static void
+free_secret(struct span body)
+{
+	if (span_is(body, "secret"))
+		fixture_freed++;
+	free((void *)(uintptr_t)body.p);
+}
+
+/* The kind of the channel binding and its octets. */
+static const char *
+binding_text(const struct http_request *r)
+{
+	struct span value;
+	enum http_binding kind = http_binding(r, &value);
+
+	return arena_printf(
+	    r->arena, "%d:%s", (int)kind, hex_encode(r->arena, value));
+}
+
+/* The certificates' sizes. */
+static const char *
+chain_text(const struct http_request *r)
+{
+	const char *text = "";
+	size_t i;
+
+	for (i = 0; i < r->n_client_chain; i++)
+		text = arena_printf(
+		    r->arena, "%s%zu ", text, r->client_chain[i].n);
+	return text;
+}
 
 static void
 handle(void *worker, const struct http_request *r, struct http_reply *reply)
@@ -29,8 +65,18 @@ handle(void *worker, const struct http_request *r, struct http_reply *reply)
 	    r->content_type == NULL ? "-" : r->content_type,
 	    r->authorization == NULL ? "-" : r->authorization,
 	    r->user_agent == NULL ? "-" : r->user_agent, r->peer, r->tls,
-	    r->body.n, r->client_cert.n, r->id);
+	    r->body.n, r->client_chain[0].n, r->id);
 	reply->body = span_str(text);
+	if (strcmp(r->path, "/binding") == 0)
+		reply->body = span_str(binding_text(r));
+	if (strcmp(r->path, "/chain") == 0)
+		reply->body = span_str(chain_text(r));
+	if (strncmp(r->path, "/secret", 7) == 0) {
+		reply->body = span_str(strdup("secret"));
+		reply->body_free = free_secret;
+	}
+	if (strcmp(r->path, "/secret-lost") == 0)
+		reply->status = 0;
 	http_header_add(reply, "X-Id",
 	    strcmp(r->path, "/inject") == 0 ? "a\r\nb: c" : r->id);
 }
@@ -151,4 +197,22 @@ fixture_tear_down(void **state)
 	(void)state;
 	curl_global_cleanup();
 	return 0;
+}
+
+void
+fixture_post(struct http_server *s, size_t n, bool chunked, struct answer *a)
+{
+	static char big[1024 * 1024];
+	struct curl_slist *h = NULL;
+	CURL *c = fixture_client(s, false, "/post", a);
+
+	memset(big, 'x', sizeof(big));
+	h = curl_slist_append(h, "Expect:");
+	if (chunked)
+		h = curl_slist_append(h, "Transfer-Encoding: chunked");
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, big);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
+	fixture_run(c, a);
+	curl_slist_free_all(h);
 }

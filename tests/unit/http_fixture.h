@@ -18,6 +18,9 @@
 /* A request of /wait posts 'fixture_entered' and waits for 'fixture_gate'. */
 extern sem_t fixture_entered, fixture_gate;
 
+/* How often the body of /secret was freed. */
+extern unsigned fixture_freed;
+
 struct answer {
 	CURLcode rc;
 	long status;
@@ -32,7 +35,9 @@ int fixture_tear_down(void **state);
 /*
  * A server on a free port of 127.0.0.1.  It answers 200 with
  * method|path|query|type|authorization|agent|peer|tls|body size|client
- * certificate size|id; /zero and /inject make replies that must not leave.
+ * certificate size|id; /zero and /inject make replies that must not leave,
+ * /binding says kind:hex of the channel binding, /chain the sizes of the
+ * client's certificates; the body of /secret and /secret-lost is to be freed.
  */
 struct http_server *fixture_server(
     bool tls, size_t workers, size_t queue, unsigned per_address);
@@ -44,6 +49,10 @@ void fixture_run(CURL *c, struct answer *a);
 
 /* A plain GET. */
 void fixture_get(struct http_server *s, const char *path, struct answer *a);
+
+/* A POST of 'n' octets (a mebibyte at most), with a length or in chunks. */
+void fixture_post(
+    struct http_server *s, size_t n, bool chunked, struct answer *a);
 
 /* Fails the test unless 'text' starts so. */
 void fixture_starts(const char *text, const char *start);

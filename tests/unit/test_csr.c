@@ -419,6 +419,123 @@ ec_keys(void **state)
 	EVP_PKEY_free(k256);
 }
 
+/* A request of libcrypto's with one attribute, given as its value's type. */
+static struct span
+with_attribute(const char *oid, int type, struct span value)
+{
+	ASN1_OBJECT *obj = OBJ_txt2obj(oid, 1);
+	X509_REQ *req = X509_REQ_new();
+	unsigned char *der = NULL;
+	struct span out;
+	int n;
+
+	assert_int_equal(X509_REQ_set_pubkey(req, p256), 1);
+	assert_int_equal(
+	    X509_REQ_add1_attr_by_OBJ(req, obj, type, value.p, (int)value.n),
+	    1);
+	assert_true(X509_REQ_sign(req, p256, EVP_sha256()) > 0);
+	n = i2d_X509_REQ(req, &der);
+	out = span_dup(a, span_of(der, (size_t)n));
+	OPENSSL_free(der);
+	X509_REQ_free(req);
+	ASN1_OBJECT_free(obj);
+	return out;
+}
+
+static void
+challenge(void **state)
+{
+	struct request_want w;
+	struct span der;
+	struct err e;
+
+	(void)state;
+	der = with_attribute(OID_CHALLENGE_PASSWORD, V_ASN1_PRINTABLESTRING,
+	    span_str("c2VjcmV0"));
+	assert_int_equal(csr_parse(a, der, &w, &e), 0);
+	assert_string_equal(w.challenge, "c2VjcmV0");
+	assert_null(w.rename);
+	der = with_attribute(OID_CHALLENGE_PASSWORD, V_ASN1_UTF8STRING,
+	    span_of((const uint8_t *)"a\0b", 3));
+	assert_int_equal(csr_parse(a, der, &w, &e), -1);
+	assert_int_equal(e.kind, ERR_MALFORMED);
+	der = with_attribute(
+	    OID_CHALLENGE_PASSWORD, V_ASN1_OCTET_STRING, span_str("x"));
+	assert_int_equal(csr_parse(a, der, &w, &e), -1);
+	assert_int_equal(e.kind, ERR_MALFORMED);
+	der = libcrypto_csr("P-256", EVP_sha256());
+	assert_int_equal(csr_parse(a, der, &w, &e), 0);
+	assert_null(w.challenge);
+}
+
+#define NEW_CN "300e 310c 300a 0603550403 0c03 6e6577"
+#define NEW_SAN "3008 8206 622e74657374"
+
+/* RFC 6402 2.8: either part, both, not none, none twice. */
+static void
+change_subject_name(void **state)
+{
+	static const struct {
+		const char *hex;
+		bool good, subject, sans;
+	} cases[] = {
+		{ "3010 " NEW_CN, true, true, false },
+		{ "300a " NEW_SAN, true, false, true },
+		{ "301a " NEW_CN NEW_SAN, true, true, true },
+		{ "3002 3000", true, true, false },
+		{ "3000", false, false, false },
+		{ "3020 " NEW_CN NEW_CN, false, false, false },
+		{ "301a " NEW_SAN NEW_CN, false, false, false },
+		{ "3003 020101", false, false, false },
+	};
+	struct request_want w;
+	struct span der;
+	struct err e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		der = with_attribute(OID_CHANGE_SUBJECT_NAME, V_ASN1_SEQUENCE,
+		    maker_hex(a, cases[i].hex));
+		assert_int_equal(
+		    csr_parse(a, der, &w, &e), cases[i].good ? 0 : -1);
+		if (!cases[i].good) {
+			assert_int_equal(e.kind, ERR_MALFORMED);
+			continue;
+		}
+		assert_int_equal(w.rename->has_subject, cases[i].subject);
+		assert_int_equal(w.rename->has_sans, cases[i].sans);
+		if (w.rename->has_sans)
+			assert_string_equal(w.rename->sans[0].text, "b.test");
+		if (w.rename->subject.n > 0)
+			assert_string_equal(
+			    dn_value(&w.rename->subject, "CN"), "new");
+	}
+}
+
+/* RFC 7030 4.4.1: key and signature do not count. */
+static void
+keyless(void **state)
+{
+	struct span der = libcrypto_csr("P-256", EVP_sha256());
+	struct request_want w;
+	struct err e;
+
+	(void)state;
+	((uint8_t *)(uintptr_t)der.p)[der.n - 1] ^= 1;
+	assert_int_equal(csr_parse(a, der, &w, &e), -1);
+	assert_int_equal(csr_parse_keyless(a, der, &w, &e), 0);
+	assert_int_equal(w.spki.n, 0);
+	assert_null(w.key);
+	assert_int_equal(w.n_sans, 4);
+	der = libcrypto_csr("RSA-1024", EVP_sha256());
+	assert_int_equal(csr_parse(a, der, &w, &e), -1);
+	assert_int_equal(csr_parse_keyless(a, der, &w, &e), 0);
+	assert_int_equal(
+	    csr_parse_keyless(a, span_of(der.p, der.n - 1), &w, &e), -1);
+	assert_int_equal(e.kind, ERR_MALFORMED);
+}
+
 int
 main(void)
 {
@@ -431,6 +548,9 @@ main(void)
 		cmocka_unit_test(names),
 		cmocka_unit_test(rsa_keys),
 		cmocka_unit_test(ec_keys),
+		cmocka_unit_test(challenge),
+		cmocka_unit_test(change_subject_name),
+		cmocka_unit_test(keyless),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -22,180 +22,13 @@
 #include "ca/revoke.h"
 #include "db/db_int.h"
 #include "db/store_cert.h"
+#include "db/store_request.h"
 #include "db/writer.h"
 #include "hsm/sign_client.h"
-#include "tests/attack/signd_fixture.h"
-#include "tests/db/pg.h"
+#include "tests/unit/pipeline_fixture.h"
 #include "tests/unit/tbs_maker.h"
 
 #define THREADS 16
-
-static const char classes[] =
-    "classes:\n- name: server\n  key: ca\n  caller: enroll\n"
-    "  kind: certificate\n  eku: [serverAuth]\n"
-    "  key-usage: [digitalSignature]\n"
-    "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
-    "    authorityKeyIdentifier, subjectKeyIdentifier]\n"
-    "  san: {dns: [\"**.good.test\"]}\n  max-validity: 30d\n  backdate: 1h\n";
-
-static const char profile[] =
-    "name: %s\nissuers: [ca]\nallow:\n- protocols: [acme, cli]\n"
-    "san:\n  required: true\n  dns: {patterns: [\"**.test\"]}\n"
-    "keys: {ec: [P-256]}\n"
-    "validity: {default: 1d, max: 10d, backdate: 5m}\n"
-    "key-usage: [digitalSignature]\nextended-key-usage: [serverAuth]\n"
-    "approval: %s\n";
-
-static struct fixture fx;
-static struct pg *pg;
-static struct issuer_set *issuers;
-static struct profile_set *profiles;
-static struct writer *writer;
-static struct ctx ctx;
-static struct span spki;
-
-static void
-ctx_open(struct ctx *c, int timeout_ms)
-{
-	*c = (struct ctx){ .arena = arena_new(),
-		.writer = writer,
-		.issuers = issuers,
-		.profiles = profiles,
-		.verify_leaves = true,
-		.request_id = "test" };
-	c->db = db_new(pg_conninfo(pg, "chancery_enroll"), "test");
-	c->signer = sign_client_new(fx.run, "enroll", timeout_ms);
-}
-
-static void
-ctx_close(struct ctx *c)
-{
-	db_free(c->db);
-	sign_client_free(c->signer);
-	arena_free(c->arena);
-}
-
-static void
-load_issuer(void)
-{
-	struct settings_issuer ca = {
-		.name = "ca", .certificate = fx.ca, .chain = fx.ca
-	};
-	struct settings s = { .issuers = &ca, .issuers_count = 1 };
-	struct db *oper = db_new(pg_conninfo(pg, "chancery_oper"), "test");
-	struct err e;
-
-	if (issuer_set_load(&s, &issuers, &e) == -1 ||
-	    issuer_set_register(issuers, oper, &e) == -1)
-		fail_msg("%s", e.text);
-	db_free(oper);
-}
-
-static void
-load_profiles(void)
-{
-	const char *dir = arena_printf(fx.a, "%s/policies", fx.dir);
-	const struct profile *p;
-	struct err e;
-	size_t i;
-
-	assert_int_equal(mkdir(dir, 0700), 0);
-	(void)fixture_write(&fx, "policies/p.yaml",
-	    span_str(arena_printf(fx.a, profile, "p", "false")));
-	(void)fixture_write(&fx, "policies/held.yaml",
-	    span_str(arena_printf(fx.a, profile, "held", "true")));
-	if (profile_set_load(dir, &profiles, &e) == -1)
-		fail_msg("%s", e.text);
-	for (i = 0; i < profile_count(profiles); i++) {
-		p = profile_at(profiles, i);
-		if (store_profile_put(writer, p->hash, p->name, p->text, &e) ==
-		    -1)
-			fail_msg("%s", e.text);
-	}
-}
-
-static int
-setup(void **state)
-{
-	EVP_PKEY *key;
-	struct err e;
-
-	(void)state;
-	fixture_token(&fx);
-	fixture_ca(&fx, classes);
-	fixture_start(&fx, 1);
-	pg = pg_new();
-	assert_int_equal(writer_new(pg_conninfo(pg, "chancery_enroll"),
-			     "enroll", "test", &writer, &e),
-	    0);
-	load_issuer();
-	load_profiles();
-	key = maker_key("P-256");
-	spki = maker_spki(fx.a, key);
-	EVP_PKEY_free(key);
-	ctx_open(&ctx, 5000);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	clock_set_fake(-1);
-	ctx_close(&ctx);
-	writer_free(writer);
-	issuer_set_free(issuers);
-	profile_set_free(profiles);
-	pg_free(pg);
-	fixture_clear(&fx);
-	return 0;
-}
-
-/* A request of "oper:alice" for a name; 'raw' stands for its bytes. */
-struct ask {
-	struct request req;
-	struct request_san san;
-};
-
-static const struct request *
-ask(struct ask *q, const char *txn, const char *raw, const char *name)
-{
-	struct err e;
-
-	*q = (struct ask){
-		.req = { .protocol = "cli",
-		    .txn = txn,
-		    .profile = "p",
-		    .evidence = { .kind = EVIDENCE_OPERATOR, .name = "alice" } }
-	};
-	assert_int_equal(request_san_parse(fx.a, name, &q->san, &e), 0);
-	q->req.want.raw = span_str(raw);
-	q->req.want.spki = spki;
-	q->req.want.sans = &q->san;
-	q->req.want.n_sans = 1;
-	return &q->req;
-}
-
-static void
-submit(const struct request *req, struct enroll_result *res)
-{
-	struct err e;
-
-	if (enroll_submit(&ctx, req, res, &e) == -1)
-		fail_msg("%s: %s", req->txn, e.text);
-}
-
-static void
-fails(const struct request *req, enum err_kind kind)
-{
-	struct enroll_result res;
-	struct err e;
-
-	if (enroll_submit(&ctx, req, &res, &e) == 0)
-		fail_msg("%s: no failure", req->txn);
-	if (e.kind != kind)
-		fail_msg("%s: %s: %s", req->txn, err_kind_name(e.kind), e.text);
-}
 
 static void
 issues(void **state)
@@ -436,9 +269,35 @@ database_down(void **state)
 }
 
 static void
+decide(const char *txn, const char *operator, bool approve)
+{
+	AUTO(arena_auto) a = arena_new();
+	const struct store_waiting_query all = { 0, 100, false };
+	struct store_decision d = { 0, approve, "not today", operator, "t" };
+	struct db *db = db_new(pg_conninfo(pg, "chancery_oper"), "test");
+	struct store_waiting *list;
+	struct writer *w;
+	struct err e;
+	size_t n, i;
+
+	assert_int_equal(writer_new(pg_conninfo(pg, "chancery_oper"), "oper",
+			     "test", &w, &e),
+	    0);
+	assert_int_equal(store_request_waiting(db, a, &all, &list, &n, &e), 0);
+	for (i = 0; i < n && strcmp(list[i].txn, txn) != 0; i++)
+		continue;
+	assert_true(i < n);
+	d.id = list[i].id;
+	if (store_request_decide(w, &d, &e) == -1)
+		fail_msg("%s", e.text);
+	writer_free(w);
+	db_free(db);
+}
+
+static void
 approval(void **state)
 {
-	struct enroll_result res;
+	struct enroll_result res, two;
 	struct err e;
 	struct ask q;
 
@@ -455,6 +314,90 @@ approval(void **state)
 	fails(&q.req, ERR_CONFLICT);
 	assert_int_equal(enroll_confirm(&ctx, "cli", "a1", true, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
+	/* approved: the same request goes on, another one does not */
+	decide("a1", "bob", true);
+	fails(&q.req, ERR_CONFLICT);
+	q.req.want.raw = span_str("bytes");
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_ISSUED);
+	submit(&q.req, &two);
+	assert_true(span_eq(res.cert, two.cert));
+}
+
+/* Whoever polls goes on with what was approved, as it was asked for. */
+static void
+approval_polled(void **state)
+{
+	struct enroll_result res, two;
+	struct store_cert row;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	(void)ask(&q, "a2", "bytes", "polled.good.test");
+	q.req.profile = "held";
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_PENDING);
+	decide("a2", "bob", true);
+	assert_int_equal(enroll_poll(&ctx, "cli", "a2", &res, &e), 0);
+	assert_int_equal(res.status, ENROLL_ISSUED);
+	submit(&q.req, &two);
+	assert_true(span_eq(res.cert, two.cert));
+	assert_int_equal(
+	    store_cert_get(ctx.db, ctx.arena, res.cert_id, &row, &e), 0);
+	assert_string_equal(row.principal, "oper:alice");
+	assert_int_equal(row.n_names, 1);
+	assert_string_equal(row.names[0].text, "polled.good.test");
+}
+
+static void
+approval_rejected(void **state)
+{
+	struct enroll_result res;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	(void)ask(&q, "a3", "bytes", "a.good.test");
+	q.req.profile = "held";
+	submit(&q.req, &res);
+	decide("a3", "bob", false);
+	assert_int_equal(enroll_submit(&ctx, &q.req, &res, &e), -1);
+	assert_int_equal(e.kind, ERR_REFUSED);
+	assert_non_null(strstr(e.text, "not today"));
+	assert_int_equal(enroll_poll(&ctx, "cli", "a3", &res, &e), -1);
+	assert_int_equal(e.kind, ERR_REFUSED);
+}
+
+/* How long a certificate is the answer to the same request. */
+static void
+repeats(void **state)
+{
+	struct enroll_result one, two;
+	struct revoke_request rev = { .protocol = "cli", .reason = 4 };
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	(void)ask(&q, "r1", "bytes", "a.good.test");
+	q.req.repeat_s = 3600;
+	submit(&q.req, &one);
+	submit(&q.req, &two);
+	assert_true(span_eq(one.cert, two.cert));
+	/* a revoked one is none */
+	rev.evidence = &q.req.evidence;
+	rev.issuer = one.issuer;
+	rev.serial = one.serial;
+	assert_int_equal(revoke_submit(&ctx, &rev, &e), 0);
+	submit(&q.req, &two);
+	assert_false(span_eq(one.cert, two.cert));
+	/* never: the earlier one has to be revoked first */
+	q.req.repeat_s = REQUEST_REPEAT_NEVER;
+	fails(&q.req, ERR_UNAVAILABLE);
+	rev.serial = two.serial;
+	assert_int_equal(revoke_submit(&ctx, &rev, &e), 0);
+	submit(&q.req, &one);
+	assert_false(span_eq(one.cert, two.cert));
 }
 
 static int
@@ -544,9 +487,12 @@ main(void)
 		cmocka_unit_test(signer_down),
 		cmocka_unit_test(database_down),
 		cmocka_unit_test(approval),
+		cmocka_unit_test(approval_polled),
+		cmocka_unit_test(approval_rejected),
+		cmocka_unit_test(repeats),
 		cmocka_unit_test(revocation),
 		cmocka_unit_test(confirmation),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, pipeline_setup, pipeline_teardown);
 }

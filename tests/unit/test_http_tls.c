@@ -2,11 +2,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 #include <curl/curl.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 
 #include "base/http.h"
 #include "http_fixture.h"
@@ -90,6 +95,169 @@ test_tls_client_cert(void **state)
 }
 
 static void
+need(int ok)
+{
+	if (ok <= 0)
+		fail_msg("libssl: %s", ERR_error_string(ERR_get_error(), NULL));
+}
+
+static X509 *
+read_cert(const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	assert_non_null(x);
+	return x;
+}
+
+/* A connection of libssl, which shows 'own' and then 'more' copies of it. */
+static SSL *
+connect_ssl(struct http_server *s, int version, const struct selfsigned *own,
+    size_t more)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	char to[32];
+	BIO *net, *bio;
+	EVP_PKEY *key;
+	SSL *ssl;
+	X509 *x;
+
+	need(SSL_CTX_set_min_proto_version(ctx, version));
+	need(SSL_CTX_set_max_proto_version(ctx, version));
+	if (own != NULL) {
+		x = read_cert(own->cert);
+		bio = BIO_new_mem_buf(own->key, -1);
+		key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+		need(SSL_CTX_use_certificate(ctx, x));
+		need(SSL_CTX_use_PrivateKey(ctx, key));
+		EVP_PKEY_free(key);
+		BIO_free(bio);
+		X509_free(x);
+	}
+	for (; more > 0; more--)
+		need((int)SSL_CTX_add_extra_chain_cert(
+		    ctx, read_cert(own->cert)));
+	(void)snprintf(to, sizeof(to), "127.0.0.1:%u", http_server_port(s, 0));
+	net = BIO_new_connect(to);
+	need((int)BIO_do_connect(net));
+	ssl = SSL_new(ctx);
+	SSL_set_bio(ssl, net, net);
+	need(SSL_connect(ssl));
+	SSL_CTX_free(ctx);
+	return ssl;
+}
+
+/* The body of the answer to a GET; the connection is done. */
+static void
+get_ssl(SSL *ssl, const char *path, char *body, size_t size)
+{
+	char request[128], answer[2000];
+	size_t n = 0, got;
+	const char *p;
+
+	(void)snprintf(request, sizeof(request),
+	    "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", path);
+	need(SSL_write(ssl, request, (int)strlen(request)));
+	while (n < sizeof(answer) - 1 &&
+	       SSL_read_ex(ssl, answer + n, sizeof(answer) - 1 - n, &got) == 1)
+		n += got;
+	answer[n] = '\0';
+	p = strstr(answer, "\r\n\r\n");
+	assert_non_null(p);
+	(void)snprintf(body, size, "%s", p + 4);
+	SSL_free(ssl);
+}
+
+static void
+as_binding(int kind, const uint8_t *p, size_t n, char *out, size_t size)
+{
+	size_t i, o = (size_t)snprintf(out, size, "%d:", kind);
+
+	for (i = 0; i < n; i++)
+		o += (size_t)snprintf(out + o, size - o, "%02x", p[i]);
+}
+
+/* RFC 5929 3: the client's Finished of a full handshake. */
+static void
+test_tls_unique(void **state)
+{
+	struct http_server *s = fixture_server(true, 2, 4, 50);
+	static struct selfsigned server;
+	char want[200], body[200];
+	uint8_t finished[64];
+	struct err e;
+	size_t n;
+	SSL *ssl;
+
+	(void)state;
+	selfsigned_make(&server, "server.test");
+	assert_int_equal(
+	    http_server_set_cert(s, server.cert, server.key, &e), 0);
+	ssl = connect_ssl(s, TLS1_2_VERSION, NULL, 0);
+	n = SSL_get_finished(ssl, finished, sizeof(finished));
+	assert_int_equal(n, 12);
+	as_binding(HTTP_BINDING_TLS_UNIQUE, finished, n, want, sizeof(want));
+	get_ssl(ssl, "/binding", body, sizeof(body));
+	assert_string_equal(body, want);
+	http_server_free(s);
+}
+
+/* RFC 9266 2 */
+static void
+test_tls_exporter(void **state)
+{
+	struct http_server *s = fixture_server(true, 2, 4, 50);
+	static const char label[] = "EXPORTER-Channel-Binding";
+	static struct selfsigned server;
+	char want[200], body[200];
+	uint8_t value[32];
+	struct err e;
+	SSL *ssl;
+
+	(void)state;
+	selfsigned_make(&server, "server.test");
+	assert_int_equal(
+	    http_server_set_cert(s, server.cert, server.key, &e), 0);
+	ssl = connect_ssl(s, TLS1_3_VERSION, &server, 0);
+	need(SSL_export_keying_material(ssl, value, sizeof(value), label,
+	    strlen(label), (const uint8_t *)"", 0, 1));
+	as_binding(HTTP_BINDING_TLS_EXPORTER, value, sizeof(value), want,
+	    sizeof(want));
+	get_ssl(ssl, "/binding", body, sizeof(body));
+	assert_string_equal(body, want);
+	http_server_free(s);
+}
+
+static void
+test_tls_chain(void **state)
+{
+	struct http_server *s = fixture_server(true, 2, 4, 50);
+	static struct selfsigned server, own;
+	char body[200], *p;
+	struct err e;
+	size_t n, count;
+
+	(void)state;
+	selfsigned_make(&server, "server.test");
+	selfsigned_make(&own, "client.test");
+	assert_int_equal(
+	    http_server_set_cert(s, server.cert, server.key, &e), 0);
+	get_ssl(connect_ssl(s, TLS1_3_VERSION, NULL, 0), "/chain", body,
+	    sizeof(body));
+	assert_string_equal(body, "");
+	for (n = 0; n < 10; n += 3) {
+		get_ssl(connect_ssl(s, TLS1_2_VERSION, &own, n), "/chain", body,
+		    sizeof(body));
+		for (count = 0, p = body; *p != '\0'; p++)
+			count += *p == ' ';
+		assert_int_equal(count, n < 7 ? n + 1 : HTTP_CHAIN_MAX);
+	}
+	http_server_free(s);
+}
+
+static void
 test_tls_version(void **state)
 {
 	static struct selfsigned server;
@@ -125,6 +293,9 @@ main(void)
 		cmocka_unit_test(test_tls_swap),
 		cmocka_unit_test(test_tls_client_cert),
 		cmocka_unit_test(test_tls_version),
+		cmocka_unit_test(test_tls_unique),
+		cmocka_unit_test(test_tls_exporter),
+		cmocka_unit_test(test_tls_chain),
 	};
 
 	return cmocka_run_group_tests_name(

@@ -125,6 +125,12 @@ static const struct mistake {
 	{ 29, "crl-distribution-points: 1", "crl-distribution-points" },
 	{ 29, "tls-feature: always", "tls-feature" },
 	{ 29, "- x", "" },
+	{ 29, "clients: {expires: 1d}", "expires" },
+	{ 29, "clients: {expired: soon}", "clients.expired" },
+	{ 29, "clients: {trust-anchors: [none.pem]}", "none.pem" },
+	{ 29, "est: {server-keygen: P-384}", "not a key that the profile" },
+	{ 29, "est: {server-keygen: \"rsa:1024\"}", "not a key" },
+	{ 29, "est: {channel-binding: often}", "channel-binding" },
 };
 
 static void
@@ -155,6 +161,38 @@ good(void **state)
 	assert_false(p.approval);
 	assert_string_equal(profile_usage_text(a, 0x61),
 	    "digitalSignature,keyCertSign,cRLSign");
+}
+
+/* What clients and EST are told. */
+static void
+clients(void **state)
+{
+	struct profile p;
+	struct err e;
+
+	(void)state;
+	if (profile_parse(a, "p.yaml", with(0, ""), &p, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_int_equal(p.clients.issuers.n, 1);
+	assert_string_equal(p.clients.issuers.list[0], "tls");
+	assert_int_equal(p.clients.expired_s, 0);
+	assert_false(p.clients.any_name);
+	assert_null(p.est.server_key);
+	assert_true(profile_has_protocol(&p, "acme"));
+	assert_false(profile_has_protocol(&p, "est"));
+	if (profile_parse(a, "p.yaml",
+		with(29, "clients: {issuers: [users], expired: 2d,"
+			 " any-name: true}\n"
+			 "est: {channel-binding: true, wrap-lines: true,"
+			 " server-keygen: \"rsa:3072\"}"),
+		&p, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_string_equal(p.clients.issuers.list[0], "users");
+	assert_int_equal(p.clients.expired_s, 2 * 86400);
+	assert_true(p.clients.any_name);
+	assert_true(p.est.binding_required);
+	assert_true(p.est.wrap);
+	assert_string_equal(p.est.server_key, "rsa:3072");
 }
 
 static void
@@ -303,6 +341,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good),
+		cmocka_unit_test(clients),
 		cmocka_unit_test(each_mistake_has_its_line),
 		cmocka_unit_test(each_part_is_needed),
 		cmocka_unit_test(no_algorithm),

@@ -8,6 +8,7 @@
 
 #include "ca/alabel.h"
 #include "ca/request.h"
+#include "ca/request_wire.h"
 
 #define L63 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc"
 
@@ -213,6 +214,75 @@ wildcard_only_where_allowed(void **state)
 	assert_int_equal(request_dns_check("a_b", false, NULL), -1);
 }
 
+/* What waits for an approval comes back as it was. */
+static void
+wire(void **state)
+{
+	struct request_san sans[2] = { { .type = TOSIGN_GN_DNS,
+					   .text = "a.test" },
+		{ .type = TOSIGN_GN_IP,
+		    .text = "::1",
+		    .ip = span_of((const uint8_t *)"0123456789abcdef", 16) } };
+	struct dn_attr cn = { dn_type_named("CN"), "x" };
+	const char *names[] = { "dns:*.a.test", "CN:y" };
+	struct request_holder h = { .profile = "dev",
+		.cert_id = 7,
+		.expired = true,
+		.subject = { &cn, 1 },
+		.sans = sans,
+		.n_sans = 2 };
+	struct request in = { .profile = "p",
+		.evidence = { .kind = EVIDENCE_CERT,
+		    .name = "dev/CN=x",
+		    .proven = sans,
+		    .n_proven = 1,
+		    .secret_id = 9,
+		    .one_time = true,
+		    .names = names,
+		    .n_names = 2,
+		    .holder = &h },
+		.want = { .raw = span_str("raw"),
+		    .spki = span_str("spki"),
+		    .subject = { &cn, 1 },
+		    .sans = sans,
+		    .n_sans = 2,
+		    .must_staple = true,
+		    .not_before = -5,
+		    .not_after = 6 },
+		.repeat_s = REQUEST_REPEAT_NEVER };
+	AUTO_BUF(b, REQUEST_WIRE_MAX);
+	AUTO_BUF(again, REQUEST_WIRE_MAX);
+	struct request out;
+	struct err e;
+	size_t n;
+
+	(void)state;
+	request_wire_put(&b, &in);
+	assert_int_equal(request_wire_get(a, buf_get(&b), &out, &e), 0);
+	assert_string_equal(out.profile, "p");
+	assert_null(out.issuer);
+	assert_int_equal(out.evidence.kind, EVIDENCE_CERT);
+	assert_string_equal(out.evidence.name, "dev/CN=x");
+	assert_string_equal(out.evidence.names[1], "CN:y");
+	assert_int_equal(out.evidence.secret_id, 9);
+	assert_string_equal(out.evidence.holder->profile, "dev");
+	assert_string_equal(dn_text(a, &out.want.subject), "CN=x");
+	assert_true(request_san_eq(&out.want.sans[1], &sans[1]));
+	assert_int_equal(out.want.not_before, -5);
+	assert_int_equal(out.repeat_s, REQUEST_REPEAT_NEVER);
+	assert_string_equal(
+	    request_summary(a, &out.want), "CN=x dns:a.test ip:::1");
+	/* nothing is lost: the same bytes again */
+	request_wire_put(&again, &out);
+	assert_true(span_eq(buf_get(&b), buf_get(&again)));
+	/* cut short anywhere, it is damaged */
+	for (n = 0; n < b.n; n++) {
+		assert_int_equal(
+		    request_wire_get(a, span_of(b.p, n), &out, &e), -1);
+		assert_int_equal(e.kind, ERR_INTERNAL);
+	}
+}
+
 int
 main(void)
 {
@@ -221,6 +291,7 @@ main(void)
 		cmocka_unit_test(punycode),
 		cmocka_unit_test(repetitions),
 		cmocka_unit_test(wildcard_only_where_allowed),
+		cmocka_unit_test(wire),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "ca/revoke.h"
+#include "db/store_request.h"
 #include "tests/db/sample.h"
 
 #define UNDER_TEST "revoke.test"
@@ -401,6 +402,45 @@ late(void **state)
 	assert_int_equal(revoke_if_blocked(&ctx, &t.cert, &e), 0);
 }
 
+/* What a transaction issued makes way for another certificate. */
+static void
+superseded(void **state)
+{
+	struct store_pending waits = { .protocol = "acme",
+		.txn = "waits",
+		.profile = "p",
+		.principal = "acme:1",
+		.body = span_str("x"),
+		.summary = "",
+		.lifetime_s = 60,
+		.request_id = "req" };
+	struct writer *enroll;
+	struct store_cert row;
+	struct sample s;
+	struct err e;
+
+	(void)state;
+	issue(&s, 500);
+	assert_int_equal(revoke_superseded(&ctx, "acme", "nobody", &e), 0);
+	if (writer_new(pg_conninfo(pg, "chancery_enroll"), "enroll", "t",
+		&enroll, &e) == -1 ||
+	    store_request_pend(enroll, &waits, &e) == -1)
+		fail_msg("%s", e.text);
+	writer_free(enroll);
+	assert_int_equal(revoke_superseded(&ctx, "acme", "waits", &e), 0);
+	assert_int_equal(revoke_superseded(&ctx, "est", s.txn, &e), 0);
+	assert_int_equal(
+	    store_cert_get(oper, ctx.arena, s.cert.id, &row, &e), 0);
+	assert_false(row.revoked);
+	/* once and again: the first date stays */
+	assert_int_equal(revoke_superseded(&ctx, "acme", s.txn, &e), 0);
+	assert_int_equal(revoke_superseded(&ctx, "acme", s.txn, &e), 0);
+	assert_int_equal(
+	    store_cert_get(oper, ctx.arena, s.cert.id, &row, &e), 0);
+	assert_true(row.revoked);
+	assert_int_equal(row.reason, 4);
+}
+
 int
 main(void)
 {
@@ -411,6 +451,7 @@ main(void)
 		cmocka_unit_test(by_search),
 		cmocka_unit_test(by_key),
 		cmocka_unit_test(late),
+		cmocka_unit_test(superseded),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
