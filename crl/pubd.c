@@ -106,8 +106,8 @@ write_metrics(struct pubd *d, struct err *e)
 	AUTO_BUF(b, METRICS_MAX);
 
 	metrics_render(&b);
-	return file_replace(
-	    arena_printf(d->arena, "%s/metrics", d->dir), buf_get(&b), 0644, e);
+	return file_replace(arena_printf(d->arena, "%s/pubd.prom", d->dir),
+	    buf_get(&b), 0644, e);
 }
 
 /* What is done now and then; order counts. */
@@ -201,7 +201,8 @@ loop(struct pubd *d)
 		d->down = true;
 		(void)usleep(WAIT_MS * 1000);
 	}
-	d->publisher = publisher_new(&conf);
+	if (publisher_new(&conf, &d->publisher, &e) == -1)
+		return daemon_fail("cannot start", &e);
 	while (!daemon_stopping()) {
 		if (daemon_reload_asked())
 			reload(d);

@@ -149,35 +149,119 @@ test_stopped(void **state)
 	assert_int_equal(query(&q).n, 9);
 }
 
+/* What is told since the last time; each one is of 'issuer'. */
+static size_t
+news(struct store_crl_feed *f, struct span *first)
+{
+	struct store_crl_changes c;
+	struct err e;
+	size_t i;
+
+	good(store_crl_news(roles.pub, a, f, &c, &e), &e);
+	assert_false(c.back);
+	for (i = 0; i < c.n; i++)
+		assert_int_equal(c.list[i].issuer, issuer);
+	*first = c.n == 0 ? span_of(NULL, 0) : c.list[0].serial;
+	return c.n;
+}
+
 static void
 test_news(void **state)
 {
 	struct store_crl_feed f = { NULL, 0 };
+	struct store_crl_changes c;
+	struct span serial;
 	struct sample s;
 	struct err e;
-	int *list;
-	size_t n;
 
 	(void)state;
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 0);
 	sample_init(&s, issuer, 1000);
 	sample_issue(w, &s);
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 0);
 	revoke(20, 6);
 	revoke(21, 6);
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 1);
-	assert_int_equal(list[0], issuer);
+	assert_int_equal(news(&f, &serial), 2);
+	assert_true(span_eq(serial, samples[20].cert.serial));
 	release(20);
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 1);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_true(span_eq(serial, samples[20].cert.serial));
 	release(21);
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	good(store_crl_news(roles.pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_int_equal(news(&f, &serial), 0);
+	/* a database that went back */
+	f.list[0].seq += 1000000;
+	good(store_crl_news(roles.pub, a, &f, &c, &e), &e);
+	assert_true(c.back);
+	assert_int_equal(news(&f, &serial), 0);
 	store_crl_feed_clear(&f);
+}
+
+/* Too many to tell: the issuer alone. */
+static void
+test_much_news(void **state)
+{
+	struct db *owner = db_new_bare(pg_conninfo(roles.pg, "postgres"), "t");
+	struct store_crl_feed f = { NULL, 0 };
+	struct span serial;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(news(&f, &serial), 0);
+	good(db_script(owner,
+		 arena_printf(a,
+		     "SET search_path = chancery;"
+		     "INSERT INTO writer VALUES (20000, 1, 'x', 'x', now());"
+		     "INSERT INTO status_change (writer, seq, cert_id,"
+		     " not_after, revoked_at, issuer, status, reason, serial)"
+		     " SELECT 20000, i, i, now(), now(), %d, 1, 1, '\\x42'"
+		     " FROM generate_series(1, %d) i",
+		     issuer, STORE_CRL_CHANGES_MAX + 1),
+		 &e),
+	    &e);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_int_equal(serial.n, 0);
+	assert_int_equal(news(&f, &serial), 0);
+	store_crl_feed_clear(&f);
+	db_free(owner);
+}
+
+/* How some certificates stand, told as those of the whole list. */
+static void
+test_some(void **state)
+{
+	const struct span ask[] = { samples[0].cert.serial,
+		samples[1].cert.serial, samples[2].cert.serial,
+		samples[30].cert.serial };
+	struct got g = { .n = 0 };
+	struct store_crl_query q = { .issuer = issuer,
+		.mark = { .at = STORE_CRL_NO_TIME },
+		.take = take,
+		.arg = &g };
+	struct got all = query(&q);
+	struct err e;
+	size_t i, k, same = 0;
+
+	(void)state;
+	q.arg = &g;
+	good(store_crl_revoked_of(roles.pub, &q, ask, 4, &e), &e);
+	assert_int_equal(g.n, 2);
+	assert_true(span_cmp(g.rows[0].serial, g.rows[1].serial) < 0);
+	for (i = 0; i < g.n; i++) {
+		for (k = 0; k < all.n; k++)
+			same +=
+			    span_eq(g.rows[i].serial, all.rows[k].serial) &&
+			    g.rows[i].revoked_at == all.rows[k].revoked_at &&
+			    g.rows[i].reason == all.rows[k].reason &&
+			    g.rows[i].invalidity_at ==
+				all.rows[k].invalidity_at;
+	}
+	assert_int_equal(same, 2);
+	g.n = 0;
+	q.mark = (struct store_crl_mark){ .at = INT64_C(4000000000) };
+	good(store_crl_revoked_of(roles.pub, &q, ask, 4, &e), &e);
+	assert_int_equal(g.n, 0);
+	good(store_crl_revoked_of(roles.pub, &q, ask, 0, &e), &e);
 }
 
 /* Expired entries leave in the order of their times, as many as may. */
@@ -427,7 +511,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_some),
 		cmocka_unit_test(test_news),
+		cmocka_unit_test(test_much_news),
 		cmocka_unit_test(test_advance),
 		cmocka_unit_test(test_publish),
 		cmocka_unit_test(test_clean),

@@ -170,6 +170,25 @@ cert_json()
 	chancery --json show "$scratch/shown.pem"
 }
 
+# as_user_of ROLE COMMAND...: as the OS user of that part.
+as_user_of()
+{
+	local user
+	user=$(sed -n "s/^  $1: //p" "$state/chancery.yaml" | tail -n 1)
+	shift
+	[ "$(id -u)" -ne 0 ] ||
+		set -- setpriv --reuid="$user" --regid="$user" --init-groups "$@"
+	(cd / && exec "$@")
+}
+
+# The cluster's superuser, from its OS user.
+sql()
+{
+	as_user_of postgres psql -X -q -A -t -v ON_ERROR_STOP=1 \
+		-h "$(sed -n 's/^run-dir: //p' "$state/chancery.yaml")/pg" \
+		-U postgres -d chancery "$@"
+}
+
 # The daemons said nothing that a sanitizer or an assertion says.
 check_log()
 {
