@@ -81,6 +81,13 @@ for want in "user email:me@x.test users" "code-signing - code"; do
 		-untrusted "$state/ca/$3.pem" "$scratch/$1.pem"
 done
 
+sed 's/^  profile: device/  profile: user/' "$CHANCERY_CONFIG" \
+	>"$state/other.yaml"
+try_not "check finds a profile that does not allow EST" chancery -c \
+	"$state/other.yaml" check
+try "and says which" grep -q 'profile "user" does not allow est' \
+	"$scratch/said"
+
 # stop and start again
 # Each start of the responders makes certificates of its own.
 others()
