@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -210,6 +211,9 @@ secrets(void **state)
 	not_authentic("dev", "gen", other);
 	not_authentic("dev", "own", "correct hors");
 	not_authentic("dev", "nobody", text);
+	/* what no secret is called, the database need not read */
+	not_authentic("dev", "\xff\xfe", text);
+	not_authentic("dev", "", text);
 	not_authentic("any", "gen", text);
 	assert_int_equal(
 	    secret_hash(STORE_SECRET_CHOSEN, span_str("too short"), &s, &e),
@@ -246,6 +250,64 @@ secret_enrolls(void **state)
 	assert_true(span_eq(one.cert, two.cert));
 	fails(
 	    est(&q, "dev", &ev, "s4", "b.once.good.test"), ERR_UNAUTHENTICATED);
+}
+
+struct racer {
+	pthread_t thread;
+	const struct request *req;
+	struct enroll_result res;
+	struct ctx ctx;
+	struct err e;
+	int rc;
+};
+
+static void *
+race(void *arg)
+{
+	struct racer *r = arg;
+
+	r->rc = enroll_submit(&r->ctx, r->req, &r->res, &r->e);
+	return NULL;
+}
+
+/* The same request at the same moment is never another use of the secret. */
+static void
+at_once(void **state)
+{
+	struct request_evidence ev;
+	struct racer r[4];
+	struct err e;
+	struct ask q;
+	char name[16];
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		ctx_open(&r[i].ctx, 5000);
+	for (k = 0; k < 8; k++) {
+		(void)snprintf(name, sizeof(name), "race%d", k);
+		add_secret(name, STORE_SECRET_GENERATED,
+		    "abcdefghijklmnopqrstuvwxyz234567", true, NULL);
+		assert_int_equal(
+		    authn_secret(&ctx, profile("dev"), name,
+			span_str("abcdefghijklmnopqrstuvwxyz234567"), &ev, &e),
+		    0);
+		(void)est(&q, "dev", &ev, name, "a.good.test");
+		for (i = 0; i < 4; i++) {
+			r[i].req = &q.req;
+			assert_int_equal(
+			    pthread_create(&r[i].thread, NULL, race, &r[i]), 0);
+		}
+		for (i = 0; i < 4; i++) {
+			(void)pthread_join(r[i].thread, NULL);
+			if (r[i].rc == -1 && r[i].e.kind != ERR_UNAVAILABLE)
+				fail_msg("%s: %s", err_kind_name(r[i].e.kind),
+				    r[i].e.text);
+		}
+		submit(&q.req, &r[0].res);
+	}
+	for (i = 0; i < 4; i++)
+		ctx_close(&r[i].ctx);
 }
 
 /* Guessers do not keep each other, and nobody else, waiting for long. */
@@ -486,6 +548,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets),
 		cmocka_unit_test(secret_enrolls),
+		cmocka_unit_test(at_once),
 		cmocka_unit_test(guessing),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(foreign),
