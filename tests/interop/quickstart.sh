@@ -7,6 +7,7 @@ set -u
 start
 try "quickstart enrolls by itself with a stock client" quickstart \
 	--state "$state" --detach
+sed -n '/^Try next:$/,$ s/^  //p' "$scratch/out" >"$scratch/lines"
 crt=$state/demo/lego/certificates/demo.test.crt
 verify_chain "$crt" demo.test
 verify_chain "$state/demo/est-new.pem" router.test
@@ -87,6 +88,12 @@ try_not "check finds a profile that does not allow EST" chancery -c \
 	"$state/other.yaml" check
 try "and says which" grep -q 'profile "user" does not allow est' \
 	"$scratch/said"
+
+# as somebody who pastes them
+try "the lines that it prints do what they say" bash -exo pipefail \
+	"$scratch/lines"
+try "all of them were run" sh -c "
+	[ \$(grep -c '^+ ' '$scratch/out') -ge 14 ]"
 
 # stop and start again
 # Each start of the responders makes certificates of its own.
