@@ -140,7 +140,10 @@ refuses "the one-time secret with another request [8]" 401 "secret" \
 header "a challenge for Basic [8]" '^WWW-Authenticate: Basic realm='
 header "the answer has a length and leaves the connection open [T9]" \
 	'^Content-Length: [1-9]'
-refuses "no credentials [10]" 401 . post simpleenroll b
+refuses "no credentials [10]" 401 "" post simpleenroll b
+try "a challenge without a body, which clients may drop unread [T9]" test ! \
+	-s "$scratch/body"
+header "with its length" "^Content-Length: 0\$"
 refuses "a wrong secret [8]" 401 . post simpleenroll b -u one:wrong
 refuses "an unknown one [8]" 401 . post simpleenroll b -u "nobody:$user"
 refuses "another scheme [8]" 401 . post simpleenroll b -H \
@@ -154,7 +157,7 @@ issues "another secret is another client" a
 differ "with a certificate of its own" a a1
 post simpleenroll b -u "$user"
 issues "a secret for many is good for many" b
-refuses "the secret of another profile [8]" 401 . post nograce/simpleenroll b \
+refuses "the secret of another profile [8]" 401 "" post nograce/simpleenroll b \
 	-u "$user"
 many=$user
 chancery secret revoke many >/dev/null
@@ -251,9 +254,9 @@ post simpleenroll r -u "$user"
 issues "a certificate to revoke" r
 chancery revoke -r keyCompromise "$scratch/r.pem" >/dev/null
 csr r2 -subj /CN=r.test -addext subjectAltName=DNS:r.test
-refuses "revoked: refused at once [7, 24]" 401 . \
+refuses "revoked: refused at once [7, 24]" 401 "" \
 	post simplereenroll r2 $(by r)
-refuses "for simpleenroll, too [7]" 401 . \
+refuses "for simpleenroll, too [7]" 401 "" \
 	post simpleenroll r2 $(by r)
 
 csr old
@@ -267,9 +270,9 @@ while openssl x509 -checkend 0 -in "$scratch/old-grace1.pem" -noout \
 	sleep 0.2
 done
 sleep 2
-refuses "expired, without grace [24]" 401 . \
+refuses "expired, without grace [24]" 401 "" \
 	post nograce/simplereenroll old $(by old-nograce)
-refuses "expired, after the grace [24]" 401 . \
+refuses "expired, after the grace [24]" 401 "" \
 	post grace1/simplereenroll old $(by old-grace1)
 post simplereenroll old $(by old-device)
 issues "expired, within the grace [24]" old
@@ -282,27 +285,27 @@ cp "$scratch/factory.pem" "$scratch/maker.pem"
 cp "$scratch/factory.key" "$scratch/maker.key"
 post vendor/simpleenroll factory $(by maker)
 issues "a device of a maker that the profile trusts [7]" factory
-refuses "its chain has to be complete [7]" 401 . \
+refuses "its chain has to be complete [7]" 401 "" \
 	post vendor/simpleenroll factory $(by alone)
-refuses "profiles without that anchor [7]" 401 . \
+refuses "profiles without that anchor [7]" 401 "" \
 	post simpleenroll factory $(by maker)
 refuses "names that it does not have [10]" 403 . \
 	post vendor/simpleenroll a $(by maker)
-refuses "it does not renew [24]" 401 . \
+refuses "it does not renew [24]" 401 "" \
 	post vendor/simplereenroll factory $(by maker)
 post vendor/simplereenroll factory $(by factory)
 issues "what it got renews [24]" factory
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
 	-keyout "$scratch/self.key" -out "$scratch/self.pem" \
 	-subj /CN=a.test -days 3 2>/dev/null
-refuses "a self-signed certificate [7]" 401 . \
+refuses "a self-signed certificate [7]" 401 "" \
 	post simpleenroll a $(by self)
 post simpleenroll a $(by self) -u "chosen:correct horse battery"
 issues "with a secret beside it, the secret counts [8]" a
 csr web
 chancery issue -p tls-server -o "$scratch/web.pem" "$scratch/web.der" \
 	>"$scratch/out" 2>&1
-refuses "one of ours that is not for clients [7]" 401 . \
+refuses "one of ours that is not for clients [7]" 401 "" \
 	post simpleenroll web $(by web)
 
 # ---- registration authorities ----
@@ -317,7 +320,7 @@ refuses "not where it is no principal [11]" 403 "allow|principal" \
 	post simpleenroll far $(by ra)
 chancery revoke "$scratch/ra.pem" >/dev/null
 csr far2
-refuses "nor when it is revoked [7]" 401 . \
+refuses "nor when it is revoked [7]" 401 "" \
 	post reg/simpleenroll far2 $(by ra)
 check_log
 tap_done

@@ -153,7 +153,7 @@ issues "an RA passes on what others linked, or did not [11]" far
 
 csr a
 secret gen one
-refuses "no credentials [35]" 401 . post gen/serverkeygen a
+refuses "no credentials [35]" 401 "" post gen/serverkeygen a
 post gen/serverkeygen a -u "$user"
 gets "serverkeygen: a key and its certificate [36]" g
 header "multipart/mixed [36]" '^Content-Type: multipart/mixed; boundary='
