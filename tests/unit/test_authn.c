@@ -50,7 +50,8 @@ static struct writer *oper;
 
 /* A certificate of another maker: 'by' NULL makes it a self-signed CA. */
 static X509 *
-make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+make_signed(
+    const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer, const EVP_MD *md)
 {
 	X509 *x = X509_new();
 	X509_NAME *name = X509_NAME_new();
@@ -73,9 +74,15 @@ make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
 		(void)X509_add_ext(x, ext, -1);
 		X509_EXTENSION_free(ext);
 	}
-	assert_true(X509_sign(x, signer, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, signer, md) > 0);
 	X509_NAME_free(name);
 	return x;
+}
+
+static X509 *
+make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+{
+	return make_signed(cn, by, key, signer, EVP_sha256());
 }
 
 static struct span
@@ -466,6 +473,23 @@ foreign(void **state)
 	EVP_PKEY_free(other);
 }
 
+/* What can be forged proves nothing. */
+static void
+weak(void **state)
+{
+	EVP_PKEY *key = maker_key("P-256"), *small = EVP_RSA_gen(1024);
+	X509 *sha1 = make_signed("sn-1", vendor, key, vendor_key, EVP_sha1());
+	X509 *rsa = make_foreign("sn-1", vendor, small, vendor_key);
+
+	(void)state;
+	no_cert("any", der_of(sha1), "weak");
+	no_cert("any", der_of(rsa), "too weak");
+	X509_free(sha1);
+	X509_free(rsa);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(small);
+}
+
 /* RFC 7030 4.2.2: the same subject and the same names, as sets. */
 static void
 renewal(void **state)
@@ -552,6 +576,7 @@ main(void)
 		cmocka_unit_test(guessing),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(foreign),
+		cmocka_unit_test(weak),
 		cmocka_unit_test(renewal),
 		cmocka_unit_test(rate),
 	};
