@@ -85,8 +85,7 @@ done
 # as somebody who pastes them
 try "the lines that it prints do what they say" bash -exo pipefail \
 	"$scratch/lines"
-try "all of them were run" sh -c "
-	[ \$(grep -c '^+ ' '$scratch/out') -ge 14 ]"
+try "all of them were run" test "$(grep -c '^+ ' "$scratch/out")" -ge 14
 
 # stop and start again
 # Each start of the responders makes certificates of its own.
