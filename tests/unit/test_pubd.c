@@ -377,28 +377,6 @@ test_hook(void **state)
 	pubd_stop(&x, 0, SIGTERM);
 }
 
-/* Where revocations make no list, the next one is that of the schedule. */
-static void
-test_schedule(void **state)
-{
-	struct store_crl first, c;
-
-	(void)state;
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 10s, overlap: 1h, min-gap: 1s,\n"
-		      "    on-revocation: false}\n");
-	do_revoke(8, 6);
-	pubd_start(&x, 0);
-	assert_true(pubd_current(&x, "full", &c));
-	first = pubd_wait(&x, "full", c.number);
-	assert_int_equal(listed(&first, 8), 6);
-	release(8);
-	c = pubd_wait(&x, "full", first.number);
-	assert_int_equal(listed(&c, 8), -2);
-	assert_true(c.this_update >= first.this_update + 10);
-	pubd_stop(&x, 0, SIGTERM);
-}
-
 /* Another process takes over when one dies, and only then. */
 static void
 test_takeover(void **state)
@@ -565,7 +543,6 @@ main(void)
 		cmocka_unit_test_teardown(test_takeover, end_all),
 		cmocka_unit_test_teardown(test_file, end_all),
 		cmocka_unit_test_teardown(test_hook, end_all),
-		cmocka_unit_test_teardown(test_schedule, end_all),
 		cmocka_unit_test_teardown(test_delta, end_all),
 		cmocka_unit_test_teardown(test_partitions, end_all),
 		cmocka_unit_test_teardown(test_many, end_all),
