@@ -467,6 +467,32 @@ test_older_crl(void **state)
 	assert_true(serves_crl(next));
 }
 
+/* RFC 6960 2.2: who wants it so has what was never issued revoked. */
+static void
+test_unknown(void **state)
+{
+	const char *conf = arena_printf(d->arena, "%s/chancery.yaml", d->dir);
+	struct span s;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(file_read(d->arena, conf, 1 << 16, &s, &e), 0);
+	/* its last lines are those of "ocsp:" */
+	assert_int_equal(
+	    file_replace(conf,
+		span_str(arena_printf(d->arena, "%.*s  unknown: revoked\n",
+		    (int)s.n, (const char *)s.p)),
+		0600, &e),
+	    0);
+	ocspd_stop(d, SIGTERM);
+	ocspd_start(d);
+	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
+	(void)usleep(200000);
+	ocspd_certify(d, 86400, false);
+	assert_true(ocspd_becomes(d, ocspd_serial(250), REVOKED));
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), GOOD);
+}
+
 int
 main(void)
 {
@@ -480,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_crl),
 		cmocka_unit_test(test_older_crl),
+		cmocka_unit_test(test_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
