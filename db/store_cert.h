@@ -186,6 +186,14 @@ int store_cert_by_fingerprint(struct db *db, struct arena *a,
     const uint8_t fingerprint[STORE_HASH_SIZE], struct store_cert *out,
     struct err *e) MUST_USE;
 
+/*
+ * What a certificate that its holder shows is compared with: 'id', 'profile',
+ * 'subject', 'der' and 'revoked' alone are filled in, since names cost more to
+ * find than all the rest.  NOT_FOUND.
+ */
+int store_cert_shown(struct db *db, struct arena *a, int issuer,
+    struct span serial, struct store_cert *out, struct err *e) MUST_USE;
+
 /* A search; NULL or 0 members do not restrict.  Newest first. */
 struct store_cert_query {
 	const char *issuer_name, *profile, *principal;
