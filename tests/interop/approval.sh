@@ -117,5 +117,20 @@ try "it is rejected" chancery reject -r "no such machine" "$id"
 try_not "lego gets none" wait "$lego"
 try "and shows the reason" grep -q "rejected: no such machine" \
 	"$scratch/lego.log"
+
+# A secret that is typed in stays out of core files.
+mkdir "$scratch/cores"
+mkfifo "$scratch/typed"
+(cd "$scratch/cores" && ulimit -c unlimited &&
+	exec "$top_builddir/chancery" secret add -p device --chosen typed) \
+	<"$scratch/typed" 2>/dev/null &
+typist=$!
+exec 4>"$scratch/typed"
+printf 'correct horse' >&4
+until grep -q '^State:.S' "/proc/$typist/status"; do sleep 0.1; done
+kill -ABRT "$typist"
+wait "$typist" 2>/dev/null
+exec 4>&-
+try "no core file of who makes a secret" test -z "$(ls "$scratch/cores")"
 check_log
 tap_done
