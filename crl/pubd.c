@@ -29,7 +29,6 @@
 #define POLL_MS 500
 #define WAIT_MS 200
 
-#define KEEP_REQUESTS_S ((int64_t)30 * 86400)
 #define KEEP_CRLS_S ((int64_t)30 * 86400)
 #define REQUESTS_A_TURN 10000
 #define MONTHS_AHEAD 24
@@ -70,7 +69,7 @@ clean(struct pubd *d, struct err *e)
 		return 0;
 	if (store_crl_clean(d->ctx->db, now - KEEP_CRLS_S, e) == -1 ||
 	    store_cert_partitions(d->ctx->db, MONTHS_AHEAD, e) == -1 ||
-	    store_request_clean(d->ctx->db, now - KEEP_REQUESTS_S,
+	    store_request_clean(d->ctx->db, now - SETTINGS_KEEP_REQUESTS_S,
 		REQUESTS_A_TURN, &n, e) == -1)
 		return -1;
 	if (n > 0)

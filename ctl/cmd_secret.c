@@ -1,6 +1,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -198,6 +199,7 @@ add_secret(struct ctl *c, const struct opts *o, const char *name)
 	struct err e;
 	int rc = ctl_engine(c);
 
+	(void)prctl(PR_SET_DUMPABLE, 0); /* 'text' stays out of core files */
 	if (rc != CTL_OK)
 		return rc;
 	if (check_add(c, o, &s, &e) == -1)

@@ -92,9 +92,26 @@ CREATE TRIGGER request_decided BEFORE UPDATE OF state ON request
 CREATE TRIGGER request_made BEFORE INSERT ON request
     FOR EACH ROW WHEN (NEW.state > 2) EXECUTE FUNCTION request_decided();
 
--- Whoever changes what waits has asked for it.
-CREATE FUNCTION pending_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+-- An approval is for the request that was decided on, and for no other.
+CREATE FUNCTION request_stands() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+	RAISE EXCEPTION 'what waits or was approved cannot be changed'
+	    USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER request_stands BEFORE UPDATE ON request FOR EACH ROW
+    WHEN (OLD.state IN (0, 3) AND (OLD.protocol, OLD.txn, OLD.request_hash)
+	IS DISTINCT FROM (NEW.protocol, NEW.txn, NEW.request_hash))
+    EXECUTE FUNCTION request_stands();
+
+-- Whoever changes what waits has asked for it.
+CREATE FUNCTION pending_changed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = chancery, pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM request r WHERE r.protocol = OLD.protocol
+	    AND r.txn = OLD.txn AND r.state = 3) THEN
+		RAISE EXCEPTION 'what was approved cannot be changed'
+		    USING ERRCODE = 'insufficient_privilege';
+	END IF;
 	NEW.login := session_user;
 	RETURN NEW;
 END $$;
