@@ -63,7 +63,9 @@ authn_secret(struct ctx *ctx, const struct profile *p, const char *name,
 	struct store_secret s;
 	bool matches = false;
 
-	if (store_secret_get(ctx->db, ctx->arena, name, &s, e) == -1) {
+	if (!secret_name_ok(name)) {
+		/* as if it were unknown; the database takes UTF-8 only */
+	} else if (store_secret_get(ctx->db, ctx->arena, name, &s, e) == -1) {
 		if (e->kind != ERR_NOT_FOUND)
 			return -1;
 	} else if (secret_matches(&s, text, &matches, e) == -1) {

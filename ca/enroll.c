@@ -414,7 +414,10 @@ audit_refusal(struct enroll *x, const struct err *why)
 		return;
 }
 
-/* A refusal now does not undo what was issued before. */
+/*
+ * A refusal now does not undo what was issued before.  A secret that the same
+ * request uses up at this moment was not used for another.
+ */
 static int
 refused(struct enroll *x, struct err *e)
 {
@@ -422,6 +425,8 @@ refused(struct enroll *x, struct err *e)
 
 	if (earlier(x, e) == 0)
 		return 0;
+	if (first.kind == ERR_UNAUTHENTICATED && e->kind == ERR_UNAVAILABLE)
+		return -1;
 	*e = first;
 	audit_refusal(x, e);
 	return -1;

@@ -97,6 +97,18 @@ secret_hash(enum store_secret_kind kind, struct span text,
 	return 0;
 }
 
+bool
+secret_name_ok(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++) {
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
+			return false;
+	}
+	return i >= 1 && i <= SECRET_NAME_MAX;
+}
+
 int
 secret_matches(const struct store_secret *s, struct span text, bool *matches,
     struct err *e)

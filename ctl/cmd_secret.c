@@ -101,17 +101,12 @@ read_line(char *out, size_t size, struct err *e)
 static int
 check_name(const char *name, struct err *e)
 {
-	size_t i;
-
-	for (i = 0; name[i] != '\0'; i++) {
-		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
-			break;
-	}
-	if (name[i] == '\0' && i >= 1 && i <= 64)
+	if (secret_name_ok(name))
 		return 0;
 	return err_set(e, ERR_MALFORMED,
-	    "a secret's name has 1 to 64 visible ASCII characters and no "
-	    "colon");
+	    "a secret's name has 1 to %d visible ASCII characters and no "
+	    "colon",
+	    SECRET_NAME_MAX);
 }
 
 /* The words before the colon that ca/policy compares. */

@@ -82,10 +82,18 @@ for want in "user email:me@x.test users" "code-signing - code"; do
 		-untrusted "$state/ca/$3.pem" "$scratch/$1.pem"
 done
 
+sed 's/^  profile: device/  profile: user/' "$CHANCERY_CONFIG" \
+	>"$state/other.yaml"
+try_not "check finds a profile that does not allow EST" chancery -c \
+	"$state/other.yaml" check
+try "and says which" grep -q 'profile "user" does not allow est' \
+	"$scratch/said"
+
 # as somebody who pastes them
 try "the lines that it prints do what they say" bash -exo pipefail \
 	"$scratch/lines"
-try "all of them were run" test "$(grep -c '^+ ' "$scratch/out")" -ge 14
+try "all of them were run" test "$(grep -c '^+ ' "$scratch/out")" -ge \
+	"$(wc -l <"$scratch/lines")"
 
 # stop and start again
 # Each start of the responders makes certificates of its own.

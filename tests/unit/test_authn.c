@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -49,7 +50,8 @@ static struct writer *oper;
 
 /* A certificate of another maker: 'by' NULL makes it a self-signed CA. */
 static X509 *
-make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+make_signed(
+    const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer, const EVP_MD *md)
 {
 	X509 *x = X509_new();
 	X509_NAME *name = X509_NAME_new();
@@ -72,9 +74,15 @@ make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
 		(void)X509_add_ext(x, ext, -1);
 		X509_EXTENSION_free(ext);
 	}
-	assert_true(X509_sign(x, signer, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, signer, md) > 0);
 	X509_NAME_free(name);
 	return x;
+}
+
+static X509 *
+make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+{
+	return make_signed(cn, by, key, signer, EVP_sha256());
 }
 
 static struct span
@@ -210,6 +218,9 @@ secrets(void **state)
 	not_authentic("dev", "gen", other);
 	not_authentic("dev", "own", "correct hors");
 	not_authentic("dev", "nobody", text);
+	/* what no secret is called, the database need not read */
+	not_authentic("dev", "\xff\xfe", text);
+	not_authentic("dev", "", text);
 	not_authentic("any", "gen", text);
 	assert_int_equal(
 	    secret_hash(STORE_SECRET_CHOSEN, span_str("too short"), &s, &e),
@@ -246,6 +257,64 @@ secret_enrolls(void **state)
 	assert_true(span_eq(one.cert, two.cert));
 	fails(
 	    est(&q, "dev", &ev, "s4", "b.once.good.test"), ERR_UNAUTHENTICATED);
+}
+
+struct racer {
+	pthread_t thread;
+	const struct request *req;
+	struct enroll_result res;
+	struct ctx ctx;
+	struct err e;
+	int rc;
+};
+
+static void *
+race(void *arg)
+{
+	struct racer *r = arg;
+
+	r->rc = enroll_submit(&r->ctx, r->req, &r->res, &r->e);
+	return NULL;
+}
+
+/* The same request at the same moment is never another use of the secret. */
+static void
+at_once(void **state)
+{
+	struct request_evidence ev;
+	struct racer r[4];
+	struct err e;
+	struct ask q;
+	char name[16];
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		ctx_open(&r[i].ctx, 5000);
+	for (k = 0; k < 8; k++) {
+		(void)snprintf(name, sizeof(name), "race%d", k);
+		add_secret(name, STORE_SECRET_GENERATED,
+		    "abcdefghijklmnopqrstuvwxyz234567", true, NULL);
+		assert_int_equal(
+		    authn_secret(&ctx, profile("dev"), name,
+			span_str("abcdefghijklmnopqrstuvwxyz234567"), &ev, &e),
+		    0);
+		(void)est(&q, "dev", &ev, name, "a.good.test");
+		for (i = 0; i < 4; i++) {
+			r[i].req = &q.req;
+			assert_int_equal(
+			    pthread_create(&r[i].thread, NULL, race, &r[i]), 0);
+		}
+		for (i = 0; i < 4; i++) {
+			(void)pthread_join(r[i].thread, NULL);
+			if (r[i].rc == -1 && r[i].e.kind != ERR_UNAVAILABLE)
+				fail_msg("%s: %s", err_kind_name(r[i].e.kind),
+				    r[i].e.text);
+		}
+		submit(&q.req, &r[0].res);
+	}
+	for (i = 0; i < 4; i++)
+		ctx_close(&r[i].ctx);
 }
 
 /* Guessers do not keep each other, and nobody else, waiting for long. */
@@ -404,6 +473,23 @@ foreign(void **state)
 	EVP_PKEY_free(other);
 }
 
+/* What can be forged proves nothing. */
+static void
+weak(void **state)
+{
+	EVP_PKEY *key = maker_key("P-256"), *small = EVP_RSA_gen(1024);
+	X509 *sha1 = make_signed("sn-1", vendor, key, vendor_key, EVP_sha1());
+	X509 *rsa = make_foreign("sn-1", vendor, small, vendor_key);
+
+	(void)state;
+	no_cert("any", der_of(sha1), "weak");
+	no_cert("any", der_of(rsa), "too weak");
+	X509_free(sha1);
+	X509_free(rsa);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(small);
+}
+
 /* RFC 7030 4.2.2: the same subject and the same names, as sets. */
 static void
 renewal(void **state)
@@ -486,9 +572,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets),
 		cmocka_unit_test(secret_enrolls),
+		cmocka_unit_test(at_once),
 		cmocka_unit_test(guessing),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(foreign),
+		cmocka_unit_test(weak),
 		cmocka_unit_test(renewal),
 		cmocka_unit_test(rate),
 	};
