@@ -18,6 +18,7 @@
 #include "base/sha256.h"
 #include "db/db.h"
 #include "db/store_crl.h"
+#include "db/store_status.h"
 #include "tests/db/ocspd_fixture.h"
 
 AUTO_DEFINE(OCSP_REQUEST, OCSP_REQUEST_free);
@@ -309,6 +310,28 @@ test_database_lost(void **state)
 	assert_true(ocspd_health(d, 200, "ok"));
 }
 
+/* A certificate that ends soon is replaced: it asks for another one. */
+static void
+asked_again(void)
+{
+	struct db *db = db_new(pg_conninfo(d->pg, "chancery_pub"), "test");
+	struct store_responder row;
+	struct err e;
+	int i;
+
+	for (i = 0;; i++) {
+		if (store_responder_get(
+			db, d->arena, "node1", d->issuer, &row, &e) == -1)
+			fail_msg("%s", e.text);
+		if (row.cert.n == 0)
+			break;
+		if (i == 100)
+			fail_msg("nothing was asked for");
+		(void)usleep(100000);
+	}
+	db_free(db);
+}
+
 /* A new key each time; what was known is known. */
 static void
 test_restart(void **state)
@@ -320,6 +343,8 @@ test_restart(void **state)
 	ocspd_start(d);
 	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
 	(void)usleep(200000);
+	ocspd_certify(d, 4, false);
+	asked_again();
 	ocspd_certify(d, 86400, false);
 	assert_true(ocspd_becomes(d, ocspd_serial(1), GOOD));
 	assert_int_equal(ocspd_status(d, ocspd_serial(15)), REVOKED);
