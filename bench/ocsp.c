@@ -43,7 +43,7 @@ struct asked {
 	const struct span *requests;
 	size_t n;
 	bool post, is_signed;
-	size_t cache; /* of our server */
+	size_t cache, certs; /* of our server */
 };
 
 struct cost {
@@ -143,7 +143,7 @@ compare(const char *name, const struct asked *a)
 	size_t n = NGINX, i;
 	struct cost warm;
 
-	server_ours(&all[OURS], a->cache);
+	server_ours(&all[OURS], a->cache, a->certs);
 	measure(&all[OURS], a, WARM_SECONDS, &warm);
 	server_bare(&all[BARE], span_of(body, warm.body));
 	/* nginx answers no POST to a file */
@@ -333,20 +333,24 @@ database(struct pg *pg)
 }
 
 static void
-answers(struct arena *a)
+answers(struct arena *a, size_t certs)
 {
-	const struct span *get = servers_requests(a, SERVERS_CERTS, 0, 0);
-	const struct span *post = servers_requests(a, SERVERS_CERTS, 1, 0);
+	const size_t few = SERVERS_CERTS;
+	const struct span *get = servers_requests(a, few, 0, 0);
+	const struct span *post = servers_requests(a, few, 1, 0);
 	const struct span *nonce = servers_requests(a, NONCES, 1, 16);
 
 	compare("ocsp cached GET",
-	    &(struct asked){ get, SERVERS_CERTS, false, false, CACHE });
+	    &(struct asked){ get, few, false, false, CACHE, few });
+	compare(
+	    "ocsp cached GET of many", &(struct asked){ get, few, false, false,
+					   CACHE, certs < few ? few : certs });
 	compare("ocsp cached POST",
-	    &(struct asked){ post, SERVERS_CERTS, true, false, CACHE });
+	    &(struct asked){ post, few, true, false, CACHE, few });
 	compare("ocsp uncached GET",
-	    &(struct asked){ get, SERVERS_CERTS, false, true, CACHE_SMALL });
+	    &(struct asked){ get, few, false, true, CACHE_SMALL, few });
 	compare("ocsp nonce POST",
-	    &(struct asked){ nonce, NONCES, true, true, CACHE });
+	    &(struct asked){ nonce, NONCES, true, true, CACHE, few });
 }
 
 int
@@ -364,7 +368,7 @@ main(int argc, char **argv)
 		    stderr);
 		return 2;
 	}
-	answers(a);
+	answers(a, certs);
 	table(certs);
 	if (argc > 3) {
 		(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);

@@ -137,7 +137,7 @@ serve_forever(int out, uint16_t port)
 }
 
 static void
-make_world(struct arena *a, struct answer_world *w)
+make_world(struct arena *a, struct answer_world *w, uint32_t certs)
 {
 	struct status s = { .issuer = 1, .reason = -1 };
 	EVP_PKEY *key = ocsp_ca_key();
@@ -160,9 +160,9 @@ make_world(struct arena *a, struct answer_world *w)
 	w->authorities[0].id = 1;
 	d->generation = 1;
 	atomic_store(&w->delegates[0], d);
-	atomic_store(&w->table, status_table_new(w->epoch, SERVERS_CERTS));
+	atomic_store(&w->table, status_table_new(w->epoch, certs));
 	s.not_after = clock_now() + 86400;
-	for (i = 0; i < SERVERS_CERTS; i++)
+	for (i = 0; i < certs; i++)
 		(void)status_table_put(
 		    atomic_load(&w->table), serial(i, octets), &s);
 	atomic_store(&w->synced_at, clock_now());
@@ -170,7 +170,7 @@ make_world(struct arena *a, struct answer_world *w)
 }
 
 void
-server_ours(struct server *s, size_t cache)
+server_ours(struct server *s, size_t cache, size_t certs)
 {
 	static const char *const prefixes[] = { "/ocsp" };
 	static struct answer_world world;
@@ -195,7 +195,7 @@ server_ours(struct server *s, size_t cache)
 
 	if (!is_child(s, &out))
 		return;
-	make_world(arena_new(), &world);
+	make_world(arena_new(), &world, (uint32_t)certs);
 	conf.arg = service_new(&service);
 	if (http_server_new(&conf, &http, &e) == -1)
 		die(e.text);
