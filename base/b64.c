@@ -116,17 +116,24 @@ b64url_decode(
 	return decode(a, text, url_set, out, e);
 }
 
-char *
-hex_encode(struct arena *a, struct span s)
+void
+hex_write(char *out, struct span s)
 {
 	static const char digits[] = "0123456789abcdef";
-	char *text = arena_alloc(a, 2 * s.n + 1);
 	size_t i;
 
 	for (i = 0; i < s.n; i++) {
-		text[2 * i] = digits[s.p[i] >> 4];
-		text[2 * i + 1] = digits[s.p[i] & 15];
+		*out++ = digits[s.p[i] >> 4];
+		*out++ = digits[s.p[i] & 15];
 	}
+}
+
+char *
+hex_encode(struct arena *a, struct span s)
+{
+	char *text = arena_alloc(a, 2 * s.n + 1);
+
+	hex_write(text, s);
 	return text;
 }
 

@@ -15,6 +15,9 @@ char *b64_encode(struct arena *a, struct span s);
 char *b64url_encode(struct arena *a, struct span s);
 char *hex_encode(struct arena *a, struct span s); /* lower case */
 
+/* As hex_encode, to 2 * s.n octets at 'out', without a NUL. */
+void hex_write(char *out, struct span s);
+
 /* Decodings into the arena; MALFORMED says what is wrong with the text. */
 int b64_decode(struct arena *a, struct span text, struct span *out,
     struct err *e) MUST_USE;

@@ -86,6 +86,16 @@ clock_to_civil(int64_t t, struct clock_civil *c)
 	c->second = (int)(rest % 60);
 }
 
+char *
+clock_digits(char *at, int v, int n)
+{
+	int i;
+
+	for (i = n - 1; i >= 0; i--, v /= 10)
+		at[i] = (char)('0' + v % 10);
+	return at + n;
+}
+
 int64_t
 clock_from_civil(const struct clock_civil *c)
 {

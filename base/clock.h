@@ -45,4 +45,10 @@ struct clock_civil {
 void clock_to_civil(int64_t t, struct clock_civil *c);
 int64_t clock_from_civil(const struct clock_civil *c);
 
+/*
+ * Writes the last 'n' decimal digits of a number that is not negative, without
+ * a NUL; returns what follows them.  For those who write times all the time.
+ */
+char *clock_digits(char *at, int v, int n);
+
 #endif

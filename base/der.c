@@ -186,28 +186,17 @@ der_named_bits(struct buf *b, uint32_t bits)
 	der_put(b, DER_BIT_STRING, span_of(out, n));
 }
 
-/* The last 'n' digits of a number that is not negative. */
-static char *
-put_digits(char *at, int v, int n)
-{
-	int i;
-
-	for (i = n - 1; i >= 0; i--, v /= 10)
-		at[i] = (char)('0' + v % 10);
-	return at + n;
-}
-
 /* An OCSP answer has three of them: no formatted printing here. */
 static void
 put_time(struct buf *b, uint8_t tag, const struct clock_civil *c, int digits)
 {
-	char text[16], *p = put_digits(text, c->year, digits);
+	char text[16], *p = clock_digits(text, c->year, digits);
 
-	p = put_digits(p, c->month, 2);
-	p = put_digits(p, c->day, 2);
-	p = put_digits(p, c->hour, 2);
-	p = put_digits(p, c->minute, 2);
-	p = put_digits(p, c->second, 2);
+	p = clock_digits(p, c->month, 2);
+	p = clock_digits(p, c->day, 2);
+	p = clock_digits(p, c->hour, 2);
+	p = clock_digits(p, c->minute, 2);
+	p = clock_digits(p, c->second, 2);
 	*p++ = 'Z';
 	der_put(b, tag, span_of(text, (size_t)(p - text)));
 }

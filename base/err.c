@@ -12,6 +12,7 @@ static const char *const kind_names[] = {
 	[ERR_BAD_KEY] = "badKey",
 	[ERR_CONFLICT] = "conflict",
 	[ERR_NOT_FOUND] = "notFound",
+	[ERR_LIMITED] = "limited",
 	[ERR_UNAVAILABLE] = "unavailable",
 	[ERR_INTERNAL] = "internal",
 };

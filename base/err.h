@@ -22,6 +22,7 @@ enum err_kind {
 	ERR_BAD_KEY,         /* the public key is unacceptable */
 	ERR_CONFLICT,        /* the same name was used for something else */
 	ERR_NOT_FOUND,       /* no such object */
+	ERR_LIMITED,         /* too many of them; later it will do */
 	ERR_UNAVAILABLE,     /* a part is down; trying again later may help */
 	ERR_INTERNAL,        /* a bug, or a state that must not be */
 	ERR__COUNT

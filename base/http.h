@@ -67,6 +67,12 @@ struct http_header {
 void http_date(int64_t t, char out[HTTP_DATE_SIZE]);
 int64_t http_date_parse(const char *text);
 
+/*
+ * Whether the list of entity tags of an If-None-Match has this one, weak or
+ * strong, or is "*" (RFC 9110 13.1.2).
+ */
+bool http_etag_listed(const char *list, const char *etag);
+
 /* Filled by the handler; everything lives in the request's arena. */
 struct http_reply {
 	int status;

@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,15 +36,18 @@ static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 void
 http_date(int64_t t, char out[HTTP_DATE_SIZE])
 {
-	struct clock_civil c;
 	int64_t day = t / 86400 % 7;
+	struct clock_civil c;
 
 	clock_to_civil(t, &c);
-	(void)snprintf(out, HTTP_DATE_SIZE,
-	    "%s, %02d %s %04d %02d:%02d:%02d GMT",
-	    days[day < 0 ? day + 7 : day], c.day % 100,
-	    months[(c.month - 1) % 12], c.year % 10000, c.hour % 100,
-	    c.minute % 100, c.second % 100);
+	memcpy(out, "DDD, 00 MMM 0000 00:00:00 GMT", HTTP_DATE_SIZE);
+	memcpy(out, days[day < 0 ? day + 7 : day], 3);
+	memcpy(out + 8, months[(c.month - 1) % 12], 3);
+	(void)clock_digits(out + 5, c.day, 2);
+	(void)clock_digits(out + 12, c.year, 4);
+	(void)clock_digits(out + 17, c.hour, 2);
+	(void)clock_digits(out + 20, c.minute, 2);
+	(void)clock_digits(out + 23, c.second, 2);
 }
 
 /* The number that 'n' digits make; what else is there shows later. */
@@ -81,6 +83,22 @@ http_date_parse(const char *text)
 	t = clock_from_civil(&c);
 	http_date(t, again);
 	return strcmp(again, text) == 0 ? t : -1;
+}
+
+bool
+http_etag_listed(const char *list, const char *etag)
+{
+	size_t n = strlen(etag);
+	const char *p;
+
+	if (strcmp(list, "*") == 0)
+		return true;
+	for (p = list; (p = strstr(p, etag)) != NULL; p += n) {
+		if ((p == list || strchr(" ,/", p[-1]) != NULL) &&
+		    (p[n] == '\0' || strchr(" ,", p[n]) != NULL))
+			return true;
+	}
+	return false;
 }
 
 static int

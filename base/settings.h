@@ -152,6 +152,9 @@ int settings_error(const struct settings_file *f, const char *path,
 
 #define SETTINGS_OPERATORS_MAX 64
 
+/* How long requests are remembered at least: no repeat is known for longer. */
+#define SETTINGS_KEEP_REQUESTS_S ((int64_t)30 * 86400)
+
 /*
  * The connection string of PostgreSQL role 'role', in the caller's buffer:
  * the configured one with the role as user, or the embedded cluster's.  For

@@ -22,6 +22,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "bench/crl_rows.h"
 #include "crl/publish.h"
 #include "db/db_int.h"
@@ -34,7 +35,12 @@
 #endif
 
 #define ROUNDS 5
+#define MIDDLE 2 /* of ROUNDS */
 #define TEXT_MAX 8192
+#define METRICS_MAX ((size_t)1 << 20)
+
+/* The gap between two lists, and a bit. */
+#define GAP_US 1100000
 
 AUTO_DEFINE(FILE, fclose);
 
@@ -106,8 +112,13 @@ forget(struct db *db)
 		die("delete", &e);
 }
 
+/* Lists of all rows, or copies of the one before with a change. */
+struct rounds {
+	int64_t wall_us[ROUNDS], cpu_us; /* sorted; of all */
+};
+
 struct outcome {
-	int64_t wall_us[ROUNDS], cpu_us; /* sorted; of all rounds */
+	struct rounds read, copied;
 	struct store_crl crl;
 	double pubd_mb, signd_mb; /* at their peaks, whole */
 };
@@ -121,53 +132,114 @@ by_value(const void *a, const void *b)
 }
 
 static void
+one(struct publisher *p, struct rounds *out, int i)
+{
+	int64_t from = clock_mono_us();
+	struct err e;
+
+	out->cpu_us -= clock_cpu_us();
+	if (publisher_turn(p, &e) == -1)
+		die("turn", &e);
+	out->cpu_us += clock_cpu_us();
+	out->wall_us[i] = clock_mono_us() - from;
+}
+
+static void
 measure(struct publisher *p, struct db *db, struct outcome *out)
 {
-	int64_t from;
+	struct writer *w;
 	struct err e;
 	int i;
 
-	out->cpu_us = 0;
+	memset(out, 0, sizeof(*out));
 	for (i = 0; i < ROUNDS; i++) {
 		forget(db);
-		from = clock_mono_us();
-		out->cpu_us -= clock_cpu_us();
-		if (publisher_turn(p, &e) == -1)
-			die("turn", &e);
-		out->cpu_us += clock_cpu_us();
-		out->wall_us[i] = clock_mono_us() - from;
+		one(p, &out->read, i);
 	}
-	qsort(out->wall_us, ROUNDS, sizeof(out->wall_us[0]), by_value);
+	if (writer_new(pg_conninfo(x.pg, "chancery_oper"), "oper", "bench", &w,
+		&e) == -1)
+		die("writer", &e);
+	for (i = 0; i < ROUNDS; i++) {
+		(void)usleep(GAP_US);
+		crl_rows_revoke(&x, w, (size_t)i);
+		one(p, &out->copied, i);
+	}
+	writer_free(w);
+	qsort(out->read.wall_us, ROUNDS, sizeof(int64_t), by_value);
+	qsort(out->copied.wall_us, ROUNDS, sizeof(int64_t), by_value);
 	out->crl = newest(db);
 	out->pubd_mb = (double)memory_kb(getpid(), "VmHWM:") / 1024;
 	out->signd_mb = (double)signd_kb() / 1024;
+}
+
+/* The mean of one part of all lists, as the publisher's metrics tell. */
+static double
+stage_ms(const char *name, const char *metrics)
+{
+	const char *sum =
+	    arena_printf(x.a, "chancery_crl_seconds_sum{stage=\"%s\"} ", name);
+	const char *count = arena_printf(
+	    x.a, "chancery_crl_seconds_count{stage=\"%s\"} ", name);
+	const char *s = strstr(metrics, sum), *n = strstr(metrics, count);
+	double times;
+
+	if (s == NULL || n == NULL)
+		return 0;
+	times = strtod(n + strlen(count), NULL);
+	return times == 0 ? 0 : strtod(s + strlen(sum), NULL) * 1e3 / times;
+}
+
+static void
+print_stages(void)
+{
+	static const char *const names[] = { "read", "copy", "sign", "record" };
+	AUTO_BUF(b, METRICS_MAX);
+	size_t i;
+
+	metrics_render(&b);
+	buf_u8(&b, '\0');
+	if (!buf_ok(&b))
+		return;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		(void)printf("  %-14s %12.0f\n", names[i],
+		    stage_ms(names[i], (const char *)b.p));
+}
+
+static void
+print_rounds(const char *what, const struct rounds *r)
+{
+	(void)printf("%s, ms: best %.0f, median %.0f, worst %.0f; goal 2000\n",
+	    what, (double)r->wall_us[0] / 1e3, (double)r->wall_us[MIDDLE] / 1e3,
+	    (double)r->wall_us[ROUNDS - 1] / 1e3);
 }
 
 static void
 print(const struct outcome *o)
 {
 	double size_mb = (double)o->crl.size / 1048576;
-	int64_t median = o->wall_us[ROUNDS / 2];
-	double p50_ms = (double)median / 1e3;
-	double max_ms = (double)o->wall_us[ROUNDS - 1] / 1e3;
+	const struct rounds *r = &o->read, *c = &o->copied;
+	double p50_ms = (double)r->wall_us[MIDDLE] / 1e3;
 
+	print_rounds("of all rows", r);
+	print_rounds("of the list before", c);
+	(void)printf("of it, in the mean, ms\n");
+	print_stages();
 	(void)printf("entries          %12llu\n"
 		     "MB               %12.1f\n"
-		     "best, ms         %12.0f\n"
-		     "median, ms       %12.0f\n"
-		     "worst, ms        %12.0f   goal 2000\n"
 		     "pubd beside, MB  %12.1f   goal 100\n"
 		     "signd beside, MB %12.1f   goal 100\n",
-	    (unsigned long long)o->crl.entries, size_mb,
-	    (double)o->wall_us[0] / 1e3, p50_ms, max_ms, o->pubd_mb - size_mb,
+	    (unsigned long long)o->crl.entries, size_mb, o->pubd_mb - size_mb,
 	    o->signd_mb - size_mb);
 	(void)printf("{\"name\":\"crl\",\"cpu_us\":%lld,\"limit_us\":null,"
 		     "\"ratio\":null,\"per_s\":%.2f,\"p50_ms\":%.0f,"
-		     "\"p99_ms\":%.0f,\"best_ms\":%.0f,\"rss_mb\":%.1f,"
+		     "\"p99_ms\":%.0f,\"best_ms\":%.0f,\"copy_p50_ms\":%.0f,"
+		     "\"copy_p99_ms\":%.0f,\"rss_mb\":%.1f,"
 		     "\"entries\":%llu,\"bytes\":%llu,"
 		     "\"pubd_beside_mb\":%.1f,\"signd_beside_mb\":%.1f}\n",
-	    (long long)(o->cpu_us / ROUNDS), 1e3 / p50_ms, p50_ms, max_ms,
-	    (double)o->wall_us[0] / 1e3, o->pubd_mb,
+	    (long long)(r->cpu_us / ROUNDS), 1e3 / p50_ms, p50_ms,
+	    (double)r->wall_us[ROUNDS - 1] / 1e3, (double)r->wall_us[0] / 1e3,
+	    (double)c->wall_us[MIDDLE] / 1e3,
+	    (double)c->wall_us[ROUNDS - 1] / 1e3, o->pubd_mb,
 	    (unsigned long long)o->crl.entries, (unsigned long long)o->crl.size,
 	    o->pubd_mb - size_mb, o->signd_mb - size_mb);
 	(void)fflush(stdout);
@@ -191,7 +263,8 @@ run(void)
 		die("engine", &e);
 	conf.settings = settings_get(settings);
 	conf.ctx = engine_ctx_new(conf.engine);
-	p = publisher_new(&conf);
+	if (publisher_new(&conf, &p, &e) == -1)
+		die("publisher", &e);
 	measure(p, conf.ctx->db, &o);
 	print(&o);
 	publisher_free(p);
@@ -211,7 +284,7 @@ main(int argc, char **argv)
 	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
 	pubd_setup(&x);
 	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 1h, overlap: 1h}\n");
+		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s}\n");
 	crl_rows(&x, entries);
 	pid = fork();
 	if (pid == 0) {

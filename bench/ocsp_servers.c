@@ -170,14 +170,14 @@ make_world(struct arena *a, struct answer_world *w)
 }
 
 void
-server_ours(struct server *s)
+server_ours(struct server *s, size_t cache)
 {
 	static const char *const prefixes[] = { "/ocsp" };
 	static struct answer_world world;
 	struct service_conf service = { .world = &world,
 		.prefixes = prefixes,
 		.n_prefixes = 1,
-		.cache = 65536 };
+		.cache = cache };
 	struct http_listener l = { "127.0.0.1", 0, false };
 	struct http_conf conf = { .listeners = &l,
 		.n_listeners = 1,

@@ -24,8 +24,8 @@ struct server {
 /* Requests about SERVERS_CERTS certificates of the responder below. */
 struct span *servers_requests(struct arena *a, size_t n, int post, int nonce);
 
-/* Our responder, which knows these certificates. */
-void server_ours(struct server *s);
+/* Our responder, which knows these certificates and keeps so many answers. */
+void server_ours(struct server *s, size_t cache);
 
 /* A static answer with this body and the headers of an OCSP answer. */
 void server_bare(struct server *s, struct span body);

@@ -39,7 +39,8 @@ void revoke_ocsp(struct arena *a, size_t n, struct revoke_ocsp *out);
 
 struct revoke_crl {
 	struct revoke_times seen; /* nothing else was going on */
-	struct revoke_times busy; /* a list was just being made */
+	struct revoke_times any;  /* one after the other, at any moment */
+	struct revoke_times read; /* all rows were just being read */
 	double rss_mb;            /* of chancery-pubd */
 };
 

@@ -61,12 +61,18 @@ authn_secret(struct ctx *ctx, const struct profile *p, const char *name,
     struct span text, struct request_evidence *out, struct err *e)
 {
 	struct store_secret s;
+	bool matches = false;
 
-	if (store_secret_get(ctx->db, ctx->arena, name, &s, e) == -1) {
+	if (!secret_name_ok(name)) {
+		/* as if it were unknown; the database takes UTF-8 only */
+	} else if (store_secret_get(ctx->db, ctx->arena, name, &s, e) == -1) {
 		if (e->kind != ERR_NOT_FOUND)
 			return -1;
-	} else if (secret_matches(&s, text) && s.expires_at > clock_now() &&
-		   strcmp(s.profile, p->name) == 0) {
+	} else if (secret_matches(&s, text, &matches, e) == -1) {
+		return -1;
+	}
+	if (matches && s.expires_at > clock_now() &&
+	    strcmp(s.profile, p->name) == 0) {
 		*out = (struct request_evidence){ .kind = EVIDENCE_SECRET,
 			.name = s.name,
 			.secret_id = s.id,

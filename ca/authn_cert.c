@@ -26,6 +26,9 @@ AUTO_DEFINE(stack_auto, stack_free);
 
 #define CHAIN_MAX 8
 
+/* 112 bits: RSA from 2048, no SHA-1 (SSL_CTX_set_security_level(3)). */
+#define AUTH_LEVEL 2
+
 /* A client certificate that is being judged. */
 struct leaf {
 	struct span der, tbs, alg, signature;
@@ -225,6 +228,8 @@ verify_path(const struct profile *p, const struct span *chain, size_t n,
 		return err_set(e, ERR_UNAVAILABLE, "out of memory");
 	X509_STORE_CTX_set_time(path, 0, clock_now());
 	X509_STORE_CTX_set_flags(path, X509_V_FLAG_PARTIAL_CHAIN);
+	X509_VERIFY_PARAM_set_auth_level(
+	    X509_STORE_CTX_get0_param(path), AUTH_LEVEL);
 	(void)X509_STORE_CTX_set_purpose(path, X509_PURPOSE_SSL_CLIENT);
 	if (X509_verify_cert(path) != 1)
 		return err_set(e, ERR_UNAUTHENTICATED,

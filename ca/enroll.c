@@ -46,6 +46,25 @@ stage_authenticate(struct enroll *x, struct err *e)
 	return authn_principal(x->ctx->arena, x->req, &x->principal, e);
 }
 
+/* Requests at the same moment may together exceed it by as many. */
+static int
+check_rate(struct enroll *x, struct err *e)
+{
+	unsigned max = x->profile->per_hour, n;
+
+	if (x->ctx->db == NULL)
+		return 0; /* explaining counts nothing */
+	if (store_cert_recent(x->ctx->db, x->principal.name, x->profile->name,
+		max, &n, e) == -1)
+		return -1;
+	if (n < max)
+		return 0;
+	return err_set(e, ERR_LIMITED,
+	    "profile \"%s\", rule per-hour: %s had %u certificates within an "
+	    "hour",
+	    x->profile->name, x->principal.name, n);
+}
+
 static int
 stage_authorise(struct enroll *x, struct err *e)
 {
@@ -57,7 +76,9 @@ stage_authorise(struct enroll *x, struct err *e)
 		return err_set(e, ERR_REFUSED, "there is no profile \"%s\"",
 		    x->req->profile);
 	in.profile = x->profile;
-	return policy_check(x->ctx->arena, &in, &x->plan, e);
+	if (policy_check(x->ctx->arena, &in, &x->plan, e) == -1)
+		return -1;
+	return x->profile->per_hour == 0 ? 0 : check_rate(x, e);
 }
 
 static int
@@ -393,7 +414,10 @@ audit_refusal(struct enroll *x, const struct err *why)
 		return;
 }
 
-/* A refusal now does not undo what was issued before. */
+/*
+ * A refusal now does not undo what was issued before.  A secret that the same
+ * request uses up at this moment was not used for another.
+ */
 static int
 refused(struct enroll *x, struct err *e)
 {
@@ -401,6 +425,8 @@ refused(struct enroll *x, struct err *e)
 
 	if (earlier(x, e) == 0)
 		return 0;
+	if (first.kind == ERR_UNAUTHENTICATED && e->kind == ERR_UNAVAILABLE)
+		return -1;
 	*e = first;
 	audit_refusal(x, e);
 	return -1;

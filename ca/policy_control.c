@@ -31,6 +31,14 @@ name_listed(struct judge *j, const struct request_evidence *ev,
 	    &globs, arena_printf(j->arena, "%s:%s", word, text));
 }
 
+/* Alternative names are judged as such, and the profile's own are nobody's. */
+static bool
+needs_proof(const struct judge *j, const struct dn_attr *at)
+{
+	return !policy_from_san(j->profile, at->type) &&
+	       !policy_is_fixed(j->profile, at);
+}
+
 /* A secret is good for the names it was made for; attributes count too. */
 static int
 control_secret(struct judge *j, const struct request_evidence *ev)
@@ -52,10 +60,8 @@ control_secret(struct judge *j, const struct request_evidence *ev)
 	for (i = 0; i < dn->n; i++) {
 		const struct dn_attr *at = &dn->attrs[i];
 
-		if (policy_from_san(j->profile, at->type) ||
-		    policy_is_fixed(j->profile, at))
-			continue;
-		if (!name_listed(j, ev, at->type->name, at->value))
+		if (needs_proof(j, at) &&
+		    !name_listed(j, ev, at->type->name, at->value))
 			return err_set(j->err, ERR_REFUSED,
 			    "the secret is not good for the %s \"%s\"",
 			    at->type->name, at->value);
@@ -98,7 +104,7 @@ control_cert(struct judge *j, const struct request_evidence *ev)
 			    request_san_word(san->type), san->text);
 	}
 	for (i = 0; i < dn->n; i++) {
-		if (!policy_from_san(j->profile, dn->attrs[i].type) &&
+		if (needs_proof(j, &dn->attrs[i]) &&
 		    !has_attr(&h->subject, &dn->attrs[i]))
 			return err_set(j->err, ERR_REFUSED,
 			    "the client's certificate does not have the %s"

@@ -140,6 +140,7 @@ struct profile {
 	bool has_constraints;
 	struct profile_constraints constraints;
 	bool ocsp_nocheck, crldp, aia, approval;
+	unsigned per_hour; /* certificates for one principal; 0: no limit */
 	struct profile_clients clients;
 	struct profile_est est;
 };

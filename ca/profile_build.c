@@ -10,6 +10,8 @@
 #include "ca/profile_conf.h"
 #include "ca/request.h"
 
+/* What a look for the limit may have to read. */
+#define PER_HOUR_MAX 10000
 #define YEAR_S ((int64_t)365 * 86400)
 
 /* What a step of building one profile needs. */
@@ -482,6 +484,10 @@ profile_build(struct arena *a, const struct conf *conf, struct profile *out,
 	out->crldp = in->crldp;
 	out->aia = in->aia;
 	out->approval = in->approval;
+	out->per_hour = in->per_hour;
+	if (in->per_hour > PER_HOUR_MAX)
+		return conf_error(
+		    conf, "per-hour", e, "is more than %d", PER_HOUR_MAX);
 	out->text = arena_memdup(a, text.p, text.n);
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i](&b) == -1)

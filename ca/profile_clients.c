@@ -55,6 +55,27 @@ load_anchor(struct arena *a, const char *profile, const char *file,
 	return 0;
 }
 
+/* The principals of two makers must not have one name. */
+static int
+check_anchor_names(struct arena *a, const struct conf *conf,
+    const struct profile_conf_clients *in, struct err *e)
+{
+	unsigned i, k;
+
+	for (i = 1; i < in->anchors_count; i++) {
+		for (k = 0; k < i; k++) {
+			if (strcmp(anchor_name(a, in->anchors[i]),
+				anchor_name(a, in->anchors[k])) == 0)
+				return conf_error(conf,
+				    arena_printf(
+					a, "clients.trust-anchors[%u]", i),
+				    e, "two trust anchors are called \"%s\"",
+				    anchor_name(a, in->anchors[i]));
+		}
+	}
+	return 0;
+}
+
 /* What an anchor is belongs to the profile's effective text. */
 static int
 build_anchors(struct arena *a, const struct conf *conf,
@@ -65,6 +86,8 @@ build_anchors(struct arena *a, const struct conf *conf,
 	struct err why;
 	unsigned i;
 
+	if (check_anchor_names(a, conf, in, e) == -1)
+		return -1;
 	for (i = 0; i < in->anchors_count; i++) {
 		if (load_anchor(
 			a, out->file, in->anchors[i], &anchors[i], &why) == -1)

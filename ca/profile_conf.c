@@ -215,6 +215,7 @@ static const cyaml_schema_field_t profile_fields[] = {
 	CYAML_FIELD_BOOL(
 	    "authority-info-access", OPT, struct profile_conf, aia),
 	CYAML_FIELD_BOOL("approval", OPT, struct profile_conf, approval),
+	CYAML_FIELD_UINT("per-hour", OPT, struct profile_conf, per_hour),
 	CYAML_FIELD_MAPPING_PTR(
 	    "clients", PTR | OPT, struct profile_conf, clients, clients_fields),
 	CYAML_FIELD_MAPPING_PTR(

@@ -113,6 +113,7 @@ struct profile_conf {
 	struct profile_conf_basic *basic;
 	struct profile_conf_constraints *constraints;
 	bool ocsp_nocheck, crldp, aia, approval;
+	unsigned per_hour;
 	struct profile_conf_clients *clients;
 	struct profile_conf_est *est;
 };

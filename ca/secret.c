@@ -1,6 +1,7 @@
 #include "ca/secret.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -17,6 +18,10 @@
 
 #define GENERATED_OCTETS 20
 
+/* Threads that compare chosen secrets, the one that computes included. */
+#define WAITING_MAX 3
+
+static atomic_int comparing;
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 int
@@ -93,11 +98,36 @@ secret_hash(enum store_secret_kind kind, struct span text,
 }
 
 bool
-secret_matches(const struct store_secret *s, struct span text)
+secret_name_ok(const char *name)
+{
+	size_t i;
+
+	for (i = 0; name[i] != '\0'; i++) {
+		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
+			return false;
+	}
+	return i >= 1 && i <= SECRET_NAME_MAX;
+}
+
+int
+secret_matches(const struct store_secret *s, struct span text, bool *matches,
+    struct err *e)
 {
 	uint8_t hash[STORE_SECRET_HASH_SIZE];
+	bool chosen = s->kind == STORE_SECRET_CHOSEN;
+	int rc = 0;
 
-	return text.n <= SECRET_MAX &&
-	       derive(s->kind, s->salt, text, hash) == 0 &&
-	       CRYPTO_memcmp(hash, s->hash, sizeof(hash)) == 0;
+	*matches = false;
+	if (text.n > SECRET_MAX)
+		return 0;
+	if (chosen && atomic_fetch_add(&comparing, 1) >= WAITING_MAX)
+		rc = err_set(
+		    e, ERR_UNAVAILABLE, "too many secrets are being compared");
+	else if (derive(s->kind, s->salt, text, hash) == -1)
+		rc = err_set(e, ERR_INTERNAL, "scrypt failed");
+	else
+		*matches = CRYPTO_memcmp(hash, s->hash, sizeof(hash)) == 0;
+	if (chosen)
+		atomic_fetch_sub(&comparing, 1);
+	return rc;
 }

@@ -18,6 +18,7 @@
 /* What a person chooses, in bytes of UTF-8. */
 #define SECRET_CHOSEN_MIN 12
 #define SECRET_MAX 255
+#define SECRET_NAME_MAX 64
 
 /* Makes one; the caller cleanses 'out'. */
 int secret_generate(char out[SECRET_TEXT_SIZE], struct err *e) MUST_USE;
@@ -29,7 +30,15 @@ int secret_generate(char out[SECRET_TEXT_SIZE], struct err *e) MUST_USE;
 int secret_hash(enum store_secret_kind kind, struct span text,
     struct store_secret *out, struct err *e) MUST_USE;
 
-/* Whether 'text' is the secret; takes as long when it is not. */
-bool secret_matches(const struct store_secret *s, struct span text);
+/* Whether a secret may be called this: visible ASCII without a colon. */
+bool secret_name_ok(const char *name);
+
+/*
+ * Whether 'text' is the secret; takes as long when it is not.  UNAVAILABLE:
+ * too many chosen secrets are being compared at this moment, so that whoever
+ * guesses does not keep everybody else waiting.
+ */
+int secret_matches(const struct store_secret *s, struct span text,
+    bool *matches, struct err *e) MUST_USE;
 
 #endif

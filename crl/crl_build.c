@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/der.h"
 #include "ca/oid.h"
+#include "hsm/crlcheck.h"
 
 #define HEAD_MAX ((size_t)64 * 1024)
 #define FLUSH_AT ((size_t)256 * 1024)
@@ -201,6 +202,16 @@ crl_build_is_time(int64_t t)
 	return t >= 0 && t <= (int64_t)253402300799;
 }
 
+static int
+check_order(const struct crl_build *b, struct span serial, struct err *e)
+{
+	if (b->entries > 0 &&
+	    span_cmp(span_of(b->last, b->last_n), serial) >= 0)
+		return err_set(
+		    e, ERR_MALFORMED, "CRL entries are not in order");
+	return 0;
+}
+
 /* RFC 5280 5.3.1: 7 is unused, and 8 belongs into deltas. */
 static int
 check_entry(const struct crl_build *b, const struct crl_entry *x, struct err *e)
@@ -217,11 +228,16 @@ check_entry(const struct crl_build *b, const struct crl_entry *x, struct err *e)
 	    (x->reason == CRL_REMOVE_FROM_CRL && b->head.base.n == 0))
 		return err_set(e, ERR_MALFORMED,
 		    "CRL entry: reason %d cannot stand there", x->reason);
-	if (b->entries > 0 &&
-	    span_cmp(span_of(b->last, b->last_n), x->serial) >= 0)
-		return err_set(
-		    e, ERR_MALFORMED, "CRL entries are not in order");
-	return 0;
+	return check_order(b, x->serial, e);
+}
+
+static void
+note_last(struct crl_build *b, struct span serial)
+{
+	if (serial.n == 0)
+		return;
+	memcpy(b->last, serial.p, serial.n);
+	b->last_n = serial.n;
 }
 
 int
@@ -241,9 +257,27 @@ crl_build_add(struct crl_build *b, const struct crl_entry *entry, struct err *e)
 	buf_add(&b->out, der, (size_t)(p - der));
 	b->bytes += (size_t)(p - der);
 	b->entries++;
-	memcpy(b->last, entry->serial.p, entry->serial.n);
-	b->last_n = entry->serial.n;
+	note_last(b, entry->serial);
 	return b->out.n < FLUSH_AT ? 0 : flush(b, e);
+}
+
+int
+crl_build_copy(struct crl_build *b, const struct crl_run *run, struct err *e)
+{
+	struct span der = run->der, first;
+
+	if (run->entries == 0)
+		return 0;
+	if (!crlcheck_next_serial(&der, &first) || run->last.n > SERIAL_MAX)
+		return err_set(e, ERR_MALFORMED, "CRL entry: not one");
+	if (check_order(b, first, e) == -1 || flush(b, e) == -1 ||
+	    write_at(b->fd, run->der, b->at, e) == -1)
+		return -1;
+	b->at += run->der.n;
+	b->bytes += run->der.n;
+	b->entries += run->entries;
+	note_last(b, run->last);
+	return 0;
 }
 
 /* An extension whose value is encoded between begin and end. */
@@ -439,7 +473,8 @@ crl_build_end(struct crl_build *b, struct crl_built *out, struct err *e)
 	if (close_gap(b, front.n, e) == -1 ||
 	    write_at(b->fd, buf_get(&front), 0, e) == -1 || seal(b, e) == -1)
 		return -1;
-	*out = (struct crl_built){ b->fd, b->at, b->entries };
+	*out =
+	    (struct crl_built){ b->fd, b->at, b->entries, front.n, b->bytes };
 	b->fd = -1;
 	return 0;
 }

@@ -61,11 +61,26 @@ int crl_build_new(const struct crl_head *head, struct crl_build **out,
 int crl_build_add(
     struct crl_build *b, const struct crl_entry *entry, struct err *e) MUST_USE;
 
+/* Entries of a list that was built before, as they stand there. */
+struct crl_run {
+	struct span der;
+	size_t entries;
+	struct span last; /* the last one's serial; empty: none follows */
+};
+
+/*
+ * Appends them as they are; the caller knows that they are entries for such a
+ * list.  MALFORMED: the first serial does not ascend.
+ */
+int crl_build_copy(
+    struct crl_build *b, const struct crl_run *run, struct err *e) MUST_USE;
+
 /* A finished list: a memfd sealed against any change, which the caller closes.
  */
 struct crl_built {
 	int fd;
 	size_t size, entries;
+	size_t at, bytes; /* where the entries' octets are in it */
 };
 
 /* Completes and seals. */

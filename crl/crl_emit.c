@@ -1,19 +1,18 @@
 #include "crl/crl_emit.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/evp.h>
 
 #include "base/auto.h"
+#include "base/b64.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/der.h"
-#include "base/file.h"
+#include "db/writer.h"
 #include "hsm/sign_client.h"
 
 #define TAIL_MAX ((size_t)8192)
@@ -72,75 +71,121 @@ next_bytes(struct parts *p, struct buf *b, size_t max)
 }
 
 static int
-record(struct crl_emit *x, struct crl_list *l, struct parts p, struct err *e)
+put_bytes(
+    struct db *db, const struct store_crl *row, struct parts p, struct err *e)
 {
-	struct db *db = x->ctx->db;
 	AUTO_BUF(piece, STORE_CRL_PIECE_MAX);
 	int n;
 
-	if (store_crl_begin(db, &l->row, e) == -1)
-		return -1;
 	for (n = 0;; n++) {
 		buf_reset(&piece);
 		next_bytes(&p, &piece, STORE_CRL_PIECE_MAX);
 		if (piece.n == 0)
-			break;
-		if (store_crl_put(db, &l->row, n, buf_get(&piece), e) == -1) {
-			store_crl_abort(db);
+			return 0;
+		if (store_crl_put(db, row, n, buf_get(&piece), e) == -1)
 			return -1;
-		}
+	}
+}
+
+/* What was published, by whom, and where the signer's log has it. */
+static int
+audit(struct crl_emit *x, const struct store_crl *row, struct err *e)
+{
+	const struct sign_receipt *at = &x->receipt;
+	struct arena *a = x->ctx->arena;
+	char from[CLOCK_RFC3339_SIZE], until[CLOCK_RFC3339_SIZE];
+	const struct audit_pair pairs[] = {
+		{ "issuer", x->issuer->name },
+		{ "scope", row->scope },
+		{ "number", arena_printf(a, "%" PRId64, row->number) },
+		{ "base", row->base_number == 0
+			      ? NULL
+			      : arena_printf(a, "%" PRId64, row->base_number) },
+		{ "thisUpdate", from },
+		{ "nextUpdate", until },
+		{ "entries", arena_printf(a, "%" PRIu64, row->entries) },
+		{ "expired", arena_printf(a, "%" PRIu64, row->gone) },
+		{ "sha256",
+		    hex_encode(a, span_of(row->sha256, sizeof(row->sha256))) },
+		{ "slot", arena_printf(a, "%u", at->slot) },
+		{ "record", arena_printf(a, "%" PRIu64, at->seq) },
+		{ "head", hex_encode(a, span_of(at->head, sizeof(at->head))) },
+		{ "publisher", x->holder },
+		{ "req", x->ctx->request_id },
+	};
+	const struct audit_event ev = { "crl", 0, pairs,
+		sizeof(pairs) / sizeof(pairs[0]) };
+	uint16_t writer;
+
+	clock_rfc3339(row->this_update, from);
+	clock_rfc3339(row->next_update, until);
+	if (writer_number(x->ctx->writer, &writer, e) == -1)
+		return -1;
+	return store_crl_audit(x->ctx->db, writer, &ev, e);
+}
+
+static int
+record(struct crl_emit *x, struct crl_list *l, const struct parts *p,
+    struct err *e)
+{
+	struct db *db = x->ctx->db;
+
+	if (store_crl_begin(db, &l->row, e) == -1)
+		return -1;
+	if (put_bytes(db, &l->row, *p, e) == -1 || audit(x, &l->row, e) == -1) {
+		store_crl_abort(db);
+		return -1;
 	}
 	return store_crl_commit(db, x->epoch, e);
 }
 
-/* As base/file does it, but a list is not copied together for it. */
 static int
-write_file(struct crl_emit *x, const struct crl_list *l, const struct parts *p,
+hand_out(struct crl_emit *x, const struct crl_list *l, const struct parts *p,
     struct err *e)
 {
-	struct arena *a = x->ctx->arena;
-	const char *path = arena_printf(
-	    a, "%s/%s.%s.crl", x->dir, x->issuer->name, l->row.scope);
-	char *tmp = arena_printf(a, "%s.XXXXXX", path);
-	AUTO_FD int fd = mkostemp(tmp, O_CLOEXEC);
+	const struct crl_out_job job = { .owner = x->owner,
+		.issuer = x->issuer->name,
+		.scope = l->row.scope,
+		.front = p->part[0],
+		.tail = p->part[2],
+		.fd = l->built.fd,
+		.size = l->built.size };
 
-	if (fd < 0)
-		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
-		    tmp, strerror(errno));
-	if (fchmod(fd, 0644) == -1 || file_write_all(fd, p->part[0]) == -1 ||
-	    file_write_all(fd, p->part[1]) == -1 ||
-	    file_write_all(fd, p->part[2]) == -1 || fsync(fd) == -1 ||
-	    rename(tmp, path) == -1) {
-		(void)err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
-		    path, strerror(errno));
-		(void)unlink(tmp);
-		return -1;
-	}
-	x->path = path;
-	return 0;
+	return x->out == NULL ? 0 : crl_out_put(x->out, &job, e);
 }
 
 static int
 publish(struct crl_emit *x, struct crl_list *l, struct span tbs,
-    const struct sign_reply *reply, struct err *e)
+    struct span signature, struct err *e)
 {
 	struct parts p = { .part[1] = tbs };
+	int64_t from = clock_mono_us();
 	AUTO_BUF(front, 16);
 	AUTO_BUF(tail, TAIL_MAX);
 
-	if (pubkey_verify(&x->issuer->key, x->issuer->sig_alg, tbs,
-		reply->signature, e) == -1)
-		return err_set(
-		    e, ERR_INTERNAL, "the signer's signature does not verify");
 	buf_span(&tail, x->issuer->sig_alg);
-	der_bits(&tail, reply->signature);
+	der_bits(&tail, signature);
 	crl_build_open(&front, tbs.n + tail.n);
 	p.part[0] = buf_get(&front);
 	p.part[2] = buf_get(&tail);
 	l->row.size = front.n + tbs.n + tail.n;
-	if (hash(&p, l->row.sha256, e) == -1 || record(x, l, p, e) == -1)
+	if (hash(&p, l->row.sha256, e) == -1 || record(x, l, &p, e) == -1)
 		return -1;
-	return x->dir == NULL ? 0 : write_file(x, l, &p, e);
+	metric_observe_us(x->recording, clock_mono_us() - from);
+	return hand_out(x, l, &p, e);
+}
+
+/* As publish, if the signature is one. */
+static int
+judge(struct crl_emit *x, struct crl_list *l, struct span tbs,
+    struct span signature, struct err *e)
+{
+	if (pubkey_verify(
+		&x->issuer->key, x->issuer->sig_alg, tbs, signature, e) == -1)
+		return err_set(
+		    e, ERR_INTERNAL, "the signer's signature does not verify");
+	metric_observe_us(x->signing, clock_mono_us() - x->from_us);
+	return publish(x, l, tbs, signature, e);
 }
 
 int
@@ -150,13 +195,14 @@ crl_emit(struct crl_emit *x, struct crl_list *l, struct err *e)
 	void *p;
 	int r;
 
-	x->path = NULL;
+	x->from_us = clock_mono_us();
 	if (sign(x, l, &reply, e) == -1)
 		return -1;
 	p = mmap(NULL, l->built.size, PROT_READ, MAP_SHARED, l->built.fd, 0);
 	if (p == MAP_FAILED)
 		return err_set(e, ERR_UNAVAILABLE, "mmap: %s", strerror(errno));
-	r = publish(x, l, span_of(p, l->built.size), &reply, e);
+	x->receipt = reply.receipt;
+	r = judge(x, l, span_of(p, l->built.size), reply.signature, e);
 	(void)munmap(p, l->built.size);
 	return r;
 }

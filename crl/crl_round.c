@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "hsm/crlcheck.h"
 #include "hsm/tosign.h"
 
@@ -168,14 +169,28 @@ add(struct crl_list *l, const struct crl_entry *x, struct err *e)
 	return crl_build_add(l->build, x, e);
 }
 
-static int
-take(void *arg, const struct store_crl_row *row, struct err *e)
+/* The entry of a row; a time that cannot stand there becomes another. */
+static struct crl_entry
+entry_of(const struct store_crl_row *row, int64_t this_update)
 {
-	struct crl_round *r = arg;
 	struct crl_entry x = { .serial = row->serial,
 		.revoked_at = row->revoked_at,
 		.reason = row->reason,
 		.invalidity_at = row->invalidity_at };
+
+	if (!crl_build_is_time(x.revoked_at))
+		x.revoked_at = this_update;
+	if (x.invalidity_at != CRL_NO_TIME &&
+	    !crl_build_is_time(x.invalidity_at))
+		x.invalidity_at = CRL_NO_TIME;
+	return x;
+}
+
+static int
+take(void *arg, const struct store_crl_row *row, struct err *e)
+{
+	struct crl_round *r = arg;
+	struct crl_entry x = entry_of(row, r->lists[0].row.this_update);
 	size_t i;
 
 	/* one impossible row does not keep all others from being told */
@@ -183,12 +198,6 @@ take(void *arg, const struct store_crl_row *row, struct err *e)
 		r->skipped++;
 		return 0;
 	}
-	if (!crl_build_is_time(x.revoked_at))
-		x.revoked_at = r->lists[0].row.this_update;
-	if (x.invalidity_at != CRL_NO_TIME &&
-	    !crl_build_is_time(x.invalidity_at))
-		x.invalidity_at = CRL_NO_TIME;
-
 	for (i = 0; i < r->n; i++) {
 		if (crl_scope_has(r->lists[i].scope, r->issuer, row->serial) &&
 		    add(&r->lists[i], &x, e) == -1)
@@ -207,6 +216,8 @@ finish(struct crl_list *l, struct err *e)
 	l->row.entries = l->built.entries;
 	crl_build_free(l->build);
 	l->build = NULL;
+	if (l->kept != NULL)
+		crl_kept_take(l->kept, &l->built);
 	return 0;
 }
 
@@ -219,8 +230,6 @@ crl_round_build(struct db *db, struct crl_round *r,
 	};
 	size_t i;
 
-	for (i = 0; i < r->n; i++)
-		r->lists[i].built.fd = -1;
 	for (i = 0; i < r->n; i++) {
 		if (start(r->issuer, &r->lists[i], e) == -1 ||
 		    open_list(db, r->lists[i].base_id, &r->lists[i], BASE, e) ==
@@ -233,6 +242,76 @@ crl_round_build(struct db *db, struct crl_round *r,
 		return -1;
 	for (i = 0; i < r->n; i++) {
 		if (finish(&r->lists[i], e) == -1)
+			return -1;
+		if (r->lists[i].kept != NULL)
+			r->lists[i].kept->read_at = clock_mono_us();
+	}
+	return 0;
+}
+
+/* The entries of the certificates that have changed, as they are now. */
+struct patch {
+	struct crl_kept_patch p;
+	struct crl_entry *now;
+	struct arena *a;
+	int64_t this_update;
+};
+
+static int
+take_patch(void *arg, const struct store_crl_row *row, struct err *e)
+{
+	struct patch *p = arg;
+
+	(void)e;
+	p->now[p->p.n_now] = entry_of(row, p->this_update);
+	p->now[p->p.n_now++].serial = span_dup(p->a, row->serial);
+	return 0;
+}
+
+static int
+read_patch(struct db *db, const struct crl_round *r, struct crl_list *l,
+    struct patch *p, struct err *e)
+{
+	const struct store_crl_query q = { .issuer = r->issuer->id,
+		.mark = l->row.mark,
+		.take = take_patch,
+		.arg = p };
+
+	p->p.changes = crl_kept_changes(l->kept, p->a, &p->p.n_changes);
+	p->now = arena_array(p->a, p->p.n_changes, sizeof(*p->now));
+	p->p.now = p->now;
+	p->this_update = l->row.this_update;
+	if (p->p.n_changes == 0)
+		return 0;
+	return store_crl_revoked_of(db, &q, p->p.changes, p->p.n_changes, e);
+}
+
+static int
+patch_list(
+    struct db *db, struct crl_round *r, struct crl_list *l, struct err *e)
+{
+	AUTO(arena_auto) a = arena_new();
+	struct patch p = { .a = a };
+	int64_t read_at = l->kept->read_at;
+
+	if (read_patch(db, r, l, &p, e) == -1 || start(r->issuer, l, e) == -1 ||
+	    crl_kept_copy(l->kept, &p.p, l->build, e) == -1 ||
+	    finish(l, e) == -1)
+		return -1;
+	l->kept->read_at = read_at;
+	l->kept->patched = true;
+	return 0;
+}
+
+int
+crl_round_patch(struct db *db, struct crl_round *r, struct err *e)
+{
+	struct crl_list *l;
+
+	for (l = r->lists; l < r->lists + r->n; l++) {
+		if (l->kept != NULL && !l->kept->stale &&
+		    (l->kept->n > 0 || l->built.fd == -1) &&
+		    patch_list(db, r, l, e) == -1)
 			return -1;
 	}
 	return 0;
@@ -247,7 +326,7 @@ crl_round_clear(struct crl_round *r)
 		crl_build_free(l->build);
 		free(l->bytes[BASE]);
 		free(l->bytes[BEFORE]);
-		if (l->built.fd >= 0)
+		if (l->built.fd >= 0 && l->kept == NULL)
 			(void)close(l->built.fd);
 		l->built.fd = -1;
 	}

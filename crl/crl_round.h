@@ -8,6 +8,7 @@
 #define CRL_CRL_ROUND_H
 
 #include "crl/crl_build.h"
+#include "crl/crl_kept.h"
 #include "crl/crl_scope.h"
 
 #define CRL_NUMBER_SIZE 8
@@ -19,6 +20,7 @@ struct crl_list {
 	int64_t before_id;      /* delta: the one before, of this base; or 0 */
 	int64_t base_id;        /* delta: id of the base */
 	int64_t expired_since;  /* CRL_NO_TIME, or kept since then */
+	struct crl_kept *kept;  /* keeps the list when it is built, or NULL */
 	struct crl_built built; /* out; the descriptor is -1 without */
 	/* while it is built */
 	struct crl_build *build;
@@ -31,15 +33,24 @@ struct crl_round {
 	const struct issuer *issuer;
 	struct crl_list *lists;
 	size_t n;
+	bool read;      /* of all rows, not of what is kept */
 	size_t skipped; /* out: rows with a serial that is none */
 };
 
 /*
- * Builds the lists; rows that have left by 'mark' stay out.  The descriptors
- * are closed by crl_round_clear, also after a failure.
+ * Builds the lists from all rows; those that have left by 'mark' stay out.  The
+ * descriptors are closed by crl_round_clear, also after a failure; those of
+ * lists that are kept stay open.
  */
 int crl_round_build(struct db *db, struct crl_round *r,
     const struct store_crl_mark *mark, struct err *e) MUST_USE;
+
+/*
+ * Builds each list that is kept from what is kept, and how those certificates
+ * stand now that have changed since; a list that was built already only if
+ * there are such.
+ */
+int crl_round_patch(struct db *db, struct crl_round *r, struct err *e) MUST_USE;
 void crl_round_clear(struct crl_round *r);
 
 #endif

@@ -29,7 +29,6 @@
 #define POLL_MS 500
 #define WAIT_MS 200
 
-#define KEEP_REQUESTS_S ((int64_t)30 * 86400)
 #define KEEP_CRLS_S ((int64_t)30 * 86400)
 #define REQUESTS_A_TURN 10000
 #define MONTHS_AHEAD 24
@@ -70,7 +69,7 @@ clean(struct pubd *d, struct err *e)
 		return 0;
 	if (store_crl_clean(d->ctx->db, now - KEEP_CRLS_S, e) == -1 ||
 	    store_cert_partitions(d->ctx->db, MONTHS_AHEAD, e) == -1 ||
-	    store_request_clean(d->ctx->db, now - KEEP_REQUESTS_S,
+	    store_request_clean(d->ctx->db, now - SETTINGS_KEEP_REQUESTS_S,
 		REQUESTS_A_TURN, &n, e) == -1)
 		return -1;
 	if (n > 0)
@@ -106,8 +105,8 @@ write_metrics(struct pubd *d, struct err *e)
 	AUTO_BUF(b, METRICS_MAX);
 
 	metrics_render(&b);
-	return file_replace(
-	    arena_printf(d->arena, "%s/metrics", d->dir), buf_get(&b), 0644, e);
+	return file_replace(arena_printf(d->arena, "%s/pubd.prom", d->dir),
+	    buf_get(&b), 0644, e);
 }
 
 /* What is done now and then; order counts. */
@@ -201,7 +200,8 @@ loop(struct pubd *d)
 		d->down = true;
 		(void)usleep(WAIT_MS * 1000);
 	}
-	d->publisher = publisher_new(&conf);
+	if (publisher_new(&conf, &d->publisher, &e) == -1)
+		return daemon_fail("cannot start", &e);
 	while (!daemon_stopping()) {
 		if (daemon_reload_asked())
 			reload(d);

@@ -9,30 +9,19 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "crl/crl_emit.h"
+#include "crl/crl_plan.h"
+#include "crl/outer.h"
 
 #define LEASE_S 6
 #define LEASE_EVERY_US ((int64_t)1500 * 1000)
 #define RETRY_MIN_US ((int64_t)2 * 1000 * 1000)
 #define RETRY_MAX_US ((int64_t)60 * 1000 * 1000)
 #define LATE_EVERY_US ((int64_t)60 * 1000 * 1000)
-
-/* A revocation counts as on the list before when it is this much older. */
-#define SETTLED_S 600
-
-/* The mark of what has left moves at most this often. */
-#define LEAVE_EVERY_S 3600
-#define DAY_S ((int64_t)86400)
-
-/* Below what signd allows to be lost in a day, so that a release still fits. */
-#define LEAVE_FREE 80
-#define LEAVE_PERCENT 4
+#define OUTER_FIRST_US ((int64_t)20 * 1000 * 1000)
 
 /* What is known of one issuer. */
 struct plan {
-	const struct issuer *issuer;
-	const struct settings_crl *conf;
-	bool changed; /* something was revoked or released */
-	int64_t last_number;
+	struct crl_plan crl;
 	int64_t retry_us, backoff_us; /* after a failure */
 	int64_t late_us;              /* when lateness was last said */
 };
@@ -43,15 +32,18 @@ struct publisher {
 	size_t n;
 	struct store_crl_feed feed;
 	int64_t epoch, lease_us;
-	struct metric *published, *failed, *late;
+	struct crl_out *out;
+	int64_t outer_us; /* when the lists of the CAs above are looked at */
+	struct metric *published, *failed, *late, *outer;
+	/* seconds: all rows read and lists built of them, lists built of the
+	 * ones before, signed and verified, recorded */
+	struct metric *reading, *copying, *signing, *recording;
 };
 
 /* One turn. */
 struct turn {
 	struct publisher *p;
-	struct arena *a;
-	struct store_crls all;
-	int64_t now;
+	struct crl_moment m;
 };
 
 static const struct settings_crl *
@@ -66,8 +58,33 @@ schedule(const struct settings *s, const char *issuer)
 	return NULL;
 }
 
-struct publisher *
-publisher_new(const struct publish_conf *conf)
+static struct metric *
+stage(const char *label)
+{
+	return metrics_histogram("chancery_crl_seconds",
+	    "Time that the parts of making CRLs take.", label);
+}
+
+static void
+make_metrics(struct publisher *p)
+{
+	p->reading = stage("stage=\"read\"");
+	p->copying = stage("stage=\"copy\"");
+	p->signing = stage("stage=\"sign\"");
+	p->recording = stage("stage=\"record\"");
+	p->published = metrics_counter("chancery_crl_published_total",
+	    "CRLs that were made public.", NULL);
+	p->failed = metrics_counter("chancery_crl_failures_total",
+	    "CRLs that could not be made.", NULL);
+	p->late = metrics_counter("chancery_crl_late_minutes_total",
+	    "Minutes in which an issuer's CRL was late.", NULL);
+	p->outer = metrics_gauge("chancery_crl_import_late",
+	    "CRLs of CAs above the issuers that are late or missing.", NULL);
+}
+
+int
+publisher_new(
+    const struct publish_conf *conf, struct publisher **out, struct err *e)
 {
 	const struct issuer_set *set = engine_issuers(conf->engine);
 	struct publisher *p = calloc(1, sizeof(*p));
@@ -81,15 +98,18 @@ publisher_new(const struct publish_conf *conf)
 	if (p->plans == NULL)
 		abort();
 	for (i = 0; i < p->n; i++)
-		p->plans[i].issuer = issuer_at(set, i);
+		crl_plan_init(&p->plans[i].crl, issuer_at(set, i));
 	publisher_reload(p, conf->settings);
-	p->published = metrics_counter("chancery_crl_published_total",
-	    "CRLs that were made public.", NULL);
-	p->failed = metrics_counter("chancery_crl_failures_total",
-	    "CRLs that could not be made.", NULL);
-	p->late = metrics_counter("chancery_crl_late_minutes_total",
-	    "Minutes in which an issuer's CRL was late.", NULL);
-	return p;
+	make_metrics(p);
+	/* a first start imports them as soon as all else runs */
+	p->outer_us = clock_mono_us() + OUTER_FIRST_US;
+	if (conf->hook != NULL &&
+	    crl_out_new(conf->dir, conf->hook, &p->out, e) == -1) {
+		publisher_free(p);
+		return -1;
+	}
+	*out = p;
+	return 0;
 }
 
 void
@@ -100,20 +120,26 @@ publisher_reload(struct publisher *p, const struct settings *settings)
 
 	p->conf.settings = settings;
 	for (i = 0; i < p->n; i++) {
-		s = schedule(settings, p->plans[i].issuer->name);
+		s = schedule(settings, p->plans[i].crl.issuer->name);
 		if (s != NULL)
-			p->plans[i].conf = s;
+			p->plans[i].crl.conf = s;
+		crl_plan_forget(&p->plans[i].crl);
 	}
 }
 
 void
 publisher_free(struct publisher *p)
 {
+	size_t i;
+
 	if (p == NULL)
 		return;
 	if (p->epoch != 0)
 		store_crl_release(p->conf.ctx->db, p->epoch);
+	crl_out_free(p->out);
 	store_crl_feed_clear(&p->feed);
+	for (i = 0; i < p->n; i++)
+		crl_plan_clear(&p->plans[i].crl);
 	free(p->plans);
 	free(p);
 }
@@ -144,7 +170,7 @@ keep_lease(struct publisher *p, struct err *e)
 	log_event(LOG_INFO,
 	    p->epoch != 0 ? "publishing" : "another process publishes", NULL);
 	for (i = 0; i < p->n; i++)
-		p->plans[i].changed = true;
+		crl_plan_note(&p->plans[i].crl, span_of(NULL, 0));
 	return 0;
 }
 
@@ -152,203 +178,45 @@ static int
 hear_news(struct turn *t, struct err *e)
 {
 	struct publisher *p = t->p;
-	int *issuers;
-	size_t i, k, n;
+	struct store_crl_changes news;
+	size_t i, k;
 
-	if (store_crl_news(p->conf.ctx->db, t->a, &p->feed, &issuers, &n, e) ==
-	    -1)
+	if (store_crl_news(t->m.db, t->m.a, &p->feed, &news, e) == -1)
 		return -1;
 	for (i = 0; i < p->n; i++) {
-		for (k = 0; k < n; k++) {
-			if (p->plans[i].issuer->id == issuers[k])
-				p->plans[i].changed = true;
+		if (news.back)
+			crl_plan_note(&p->plans[i].crl, span_of(NULL, 0));
+		for (k = 0; k < news.n; k++) {
+			if (p->plans[i].crl.issuer->id == news.list[k].issuer)
+				crl_plan_note(
+				    &p->plans[i].crl, news.list[k].serial);
 		}
 	}
 	return 0;
 }
 
-static const struct store_crl *
-find(const struct turn *t, const struct plan *plan, const char *scope)
-{
-	const struct store_crl *c = t->all.list;
-
-	for (; c < t->all.list + t->all.n; c++) {
-		if (c->issuer == plan->issuer->id &&
-		    strcmp(c->scope, scope) == 0)
-			return c;
-	}
-	return NULL;
-}
-
-static bool
-on_revocation(const struct plan *plan)
-{
-	return plan->changed && (plan->conf->on_revocation == NULL ||
-				    *plan->conf->on_revocation);
-}
-
-static bool
-complete_due(
-    const struct turn *t, const struct plan *plan, const struct crl_scope *s)
-{
-	const struct store_crl *c = find(t, plan, s->name);
-
-	if (c == NULL || t->now >= c->this_update + plan->conf->interval_s ||
-	    t->now >= c->next_update - plan->conf->overlap_s / 2)
-		return true;
-	/* where there are deltas, these say it */
-	return on_revocation(plan) && s->freshest_urls.n == 0 &&
-	       t->now >= c->this_update + plan->conf->min_gap_s;
-}
-
-static bool
-delta_due(
-    const struct turn *t, const struct plan *plan, const struct crl_scope *s)
-{
-	const struct store_crl *c = find(t, plan, s->name);
-	const struct store_crl *d = find(t, plan, s->delta);
-
-	/* at the same time both would need one number, RFC 5280 5.2.3 */
-	if (s->freshest_urls.n == 0 || c == NULL || t->now <= c->this_update)
-		return false;
-	if (d == NULL || d->base_number != c->number ||
-	    t->now >= d->this_update + plan->conf->delta_interval_s)
-		return true;
-	return on_revocation(plan) &&
-	       t->now >= d->this_update + plan->conf->min_gap_s;
-}
-
-/* One sequence for a scope and its deltas; not below the clock. */
-static int64_t
-next_number(
-    const struct turn *t, const struct plan *plan, const struct crl_scope *s)
-{
-	const struct store_crl *c = find(t, plan, s->name);
-	const struct store_crl *d = find(t, plan, s->delta);
-	int64_t n = t->now;
-
-	if (n <= plan->last_number)
-		n = plan->last_number + 1;
-	if (c != NULL && n <= c->number)
-		n = c->number + 1;
-	if (d != NULL && n <= d->number)
-		n = d->number + 1;
-	return n;
-}
-
 static void
-fill_complete(const struct turn *t, const struct plan *plan,
-    const struct crl_scope *s, struct crl_list *l)
-{
-	l->scope = s;
-	l->row = (struct store_crl){ .issuer = plan->issuer->id,
-		.this_update = t->now,
-		.next_update =
-		    t->now + plan->conf->interval_s + plan->conf->overlap_s };
-	l->expired_since =
-	    plan->conf->keep_expired ? plan->issuer->not_before : CRL_NO_TIME;
-	(void)snprintf(l->row.scope, sizeof(l->row.scope), "%s", s->name);
-}
-
-static void
-fill_delta(const struct turn *t, const struct plan *plan,
-    const struct crl_scope *s, struct crl_list *l)
-{
-	const struct store_crl *c = find(t, plan, s->name);
-	const struct store_crl *d = find(t, plan, s->delta);
-
-	fill_complete(t, plan, s, l);
-	l->row.base_number = c->number;
-	l->row.mark = c->mark;
-	l->base_id = c->id;
-	l->before_id = d != NULL && d->base_number == c->number ? d->id : 0;
-	l->row.next_update = t->now + 2 * plan->conf->delta_interval_s;
-	if (l->row.next_update > c->next_update)
-		l->row.next_update = c->next_update;
-	(void)snprintf(l->row.scope, sizeof(l->row.scope), "%s", s->delta);
-}
-
-/*
- * Lets expired entries leave that were on a list since they expired, but not
- * more of them in a day than signd takes for an ordinary loss.
- */
-static int
-let_leave(const struct turn *t, const struct plan *plan,
-    const struct store_crl *last, struct store_crl_query *q, uint64_t *gone,
-    struct err *e)
-{
-	struct db *db = t->p->conf.ctx->db;
-	struct store_crl_leave leave = { .until =
-					     last->this_update - SETTLED_S };
-	uint64_t today;
-
-	*gone = 0;
-	if (plan->conf->keep_expired ||
-	    (q->mark.at != STORE_CRL_NO_TIME &&
-		leave.until < q->mark.at + LEAVE_EVERY_S))
-		return 0;
-	if (store_crl_gone(db, last, t->now - DAY_S, &today, e) == -1)
-		return -1;
-	leave.max = last->entries * LEAVE_PERCENT / 100;
-	if (leave.max < LEAVE_FREE)
-		leave.max = LEAVE_FREE;
-	if (leave.max <= today)
-		return 0;
-	leave.max -= today;
-	if (store_crl_advance(db, t->a, q, &leave, e) == -1)
-		return -1;
-	*gone = leave.gone;
-	return 0;
-}
-
-/* The mark of a round, the same for all its lists. */
-static int
-choose_mark(const struct turn *t, const struct plan *plan, struct crl_round *r,
-    struct store_crl_mark *mark, struct err *e)
-{
-	struct store_crl_query q = { .issuer = plan->issuer->id,
-		.mark = { .at = STORE_CRL_NO_TIME } };
-	const struct store_crl *last = find(t, plan, r->lists[0].scope->name);
-	uint64_t gone = 0;
-	size_t i;
-
-	if (last != NULL && !plan->conf->keep_expired)
-		q.mark = last->mark;
-	if (last != NULL && r->lists[0].row.base_number == 0 &&
-	    let_leave(t, plan, last, &q, &gone, e) == -1)
-		return -1;
-	for (i = 0; i < r->n; i++) {
-		r->lists[i].row.mark = q.mark;
-		r->lists[i].row.gone = gone;
-	}
-	*mark = q.mark;
-	return 0;
-}
-
-static void
-tell(const struct turn *t, const struct crl_list *l, const char *path,
-    const struct plan *plan)
+tell(const struct turn *t, const struct crl_list *l, const struct plan *plan)
 {
 	char number[24], entries[24];
-	struct err e;
 
 	(void)snprintf(number, sizeof(number), "%" PRId64, l->row.number);
 	(void)snprintf(entries, sizeof(entries), "%" PRIu64, l->row.entries);
-	log_event(LOG_INFO, "CRL published", "issuer", plan->issuer->name,
+	log_event(LOG_INFO, "CRL published", "issuer", plan->crl.issuer->name,
 	    "scope", l->row.scope, "number", number, "entries", entries, NULL);
 	metric_add(t->p->published, 1);
-	if (t->p->conf.hook != NULL &&
-	    hook_run(t->p->conf.hook, path, plan->issuer->name, l->row.scope,
-		&e) == -1)
-		log_event(LOG_ERROR, "hook", "msg", e.text, NULL);
 }
 
 static int
 emit_all(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 {
 	struct crl_emit x = { .ctx = t->p->conf.ctx,
-		.issuer = plan->issuer,
-		.dir = t->p->conf.hook == NULL ? NULL : t->p->conf.dir };
+		.issuer = plan->crl.issuer,
+		.out = t->p->out,
+		.owner = plan,
+		.holder = t->p->conf.holder,
+		.signing = t->p->signing,
+		.recording = t->p->recording };
 	size_t i;
 
 	for (i = 0; i < r->n; i++) {
@@ -360,9 +228,38 @@ emit_all(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 		x.epoch = t->p->epoch;
 		if (crl_emit(&x, &r->lists[i], e) == -1)
 			return err_prefix(e, "%s", r->lists[i].row.scope);
-		tell(t, &r->lists[i], x.path, plan);
+		crl_plan_published(&r->lists[i]);
+		tell(t, &r->lists[i], plan);
 	}
 	return 0;
+}
+
+/* From what is kept, if that does: the time counts for what was revoked. */
+static int
+copy_lists(struct turn *t, struct crl_round *r, struct err *e)
+{
+	int64_t from = clock_mono_us();
+
+	if (crl_round_patch(t->m.db, r, e) == -1)
+		return -1;
+	metric_observe_us(t->p->copying, clock_mono_us() - from);
+	return 0;
+}
+
+/* From all rows, and what was revoked while these were read. */
+static int
+read_lists(struct turn *t, struct plan *plan, struct crl_round *r,
+    const struct store_crl_mark *mark, struct err *e)
+{
+	int64_t from = clock_mono_us();
+
+	if (crl_round_build(t->m.db, r, mark, e) == -1)
+		return -1;
+	metric_observe_us(t->p->reading, clock_mono_us() - from);
+	if (hear_news(t, e) == -1)
+		return -1;
+	crl_plan_told(&plan->crl, r);
+	return copy_lists(t, r, e);
 }
 
 /* Builds and publishes the lists of a round. */
@@ -370,18 +267,11 @@ static int
 run_round(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 {
 	struct store_crl_mark mark;
-	size_t i;
 	int rc;
 
-	for (i = 0; i < r->n; i++) {
-		r->lists[i].row.number =
-		    next_number(t, plan, r->lists[i].scope);
-		if (r->lists[i].row.number > plan->last_number)
-			plan->last_number = r->lists[i].row.number;
-	}
-	if (choose_mark(t, plan, r, &mark, e) == -1)
+	if (crl_plan_prepare(&t->m, &plan->crl, r, &mark, e) == -1)
 		return -1;
-	rc = crl_round_build(t->p->conf.ctx->db, r, &mark, e);
+	rc = r->read ? read_lists(t, plan, r, &mark, e) : copy_lists(t, r, e);
 	if (r->skipped > 0)
 		log_msg(LOG_ERROR, "serials that are none are on no CRL", "%zu",
 		    r->skipped);
@@ -391,31 +281,15 @@ run_round(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 	return rc;
 }
 
-/* What is due of an issuer: complete lists first. */
 static int
 publish_due(struct turn *t, struct plan *plan, struct err *e)
 {
-	struct crl_round r = { .issuer = plan->issuer };
-	struct crl_scope *scopes;
-	size_t i, n;
+	struct crl_round r;
 
-	scopes = crl_scopes(t->a, plan->issuer, &n);
-	r.lists = arena_array(t->a, n, sizeof(*r.lists));
-	for (i = 0; i < n; i++) {
-		if (complete_due(t, plan, &scopes[i]))
-			fill_complete(t, plan, &scopes[i], &r.lists[r.n++]);
-	}
-	for (i = 0; r.n == 0 && i < n; i++) {
-		if (delta_due(t, plan, &scopes[i]))
-			fill_delta(t, plan, &scopes[i], &r.lists[r.n++]);
-	}
-	if (r.n == 0)
+	crl_plan_due(&t->m, &plan->crl, &r);
+	if (r.n == 0 || run_round(t, plan, &r, e) == 0)
 		return 0;
-	/* what changes from here on may be on the lists or not */
-	plan->changed = false;
-	if (run_round(t, plan, &r, e) == 0)
-		return 0;
-	plan->changed = true;
+	crl_plan_failed(&plan->crl, &r);
 	return -1;
 }
 
@@ -428,8 +302,9 @@ failed(struct turn *t, struct plan *plan, const struct err *why)
 		plan->backoff_us = RETRY_MAX_US;
 	plan->retry_us = clock_mono_us() + plan->backoff_us;
 	metric_add(t->p->failed, 1);
-	log_event(LOG_ERROR, "CRL not published", "issuer", plan->issuer->name,
-	    "kind", err_kind_name(why->kind), "msg", why->text, NULL);
+	log_event(LOG_ERROR, "CRL not published", "issuer",
+	    plan->crl.issuer->name, "kind", err_kind_name(why->kind), "msg",
+	    why->text, NULL);
 }
 
 bool
@@ -445,17 +320,15 @@ publish_is_late(
 static void
 alarm_late(struct turn *t, struct plan *plan)
 {
-	struct crl_scope *scopes;
+	const struct crl_scope *s = plan->crl.scopes;
 	const struct store_crl *c;
-	size_t i, n;
 
 	if (plan->late_us != 0 &&
 	    clock_mono_us() < plan->late_us + LATE_EVERY_US)
 		return;
-	scopes = crl_scopes(t->a, plan->issuer, &n);
-	for (i = 0; i < n; i++) {
-		c = find(t, plan, scopes[i].name);
-		if (!publish_is_late(plan->conf, c, t->now))
+	for (; s < plan->crl.scopes + plan->crl.n; s++) {
+		c = crl_plan_find(&t->m, &plan->crl, s->name);
+		if (!publish_is_late(plan->crl.conf, c, t->m.now))
 			continue;
 		plan->late_us = clock_mono_us();
 		/* the very first one is being made */
@@ -463,8 +336,37 @@ alarm_late(struct turn *t, struct plan *plan)
 			continue;
 		metric_add(t->p->late, 1);
 		log_event(LOG_ERROR, "CRL is late", "issuer",
-		    plan->issuer->name, "scope", scopes[i].name, NULL);
+		    plan->crl.issuer->name, "scope", s->name, NULL);
 	}
+}
+
+/* The lists of the CAs above, which somebody has to import. */
+static int
+alarm_outer(struct turn *t, struct err *e)
+{
+	struct publisher *p = t->p;
+	struct outers outer;
+	uint64_t late = 0;
+	size_t i;
+
+	if (clock_mono_us() < p->outer_us)
+		return 0;
+	p->outer_us = clock_mono_us() + LATE_EVERY_US;
+	if (outer_list(t->m.a, t->m.db, engine_issuers(p->conf.engine),
+		&t->m.all, &outer, e) == -1)
+		return -1;
+	for (i = 0; i < outer.n; i++) {
+		if (!outer.list[i].late)
+			continue;
+		late++;
+		log_event(LOG_ERROR,
+		    outer.list[i].row == NULL ? "CRL is missing"
+					      : "CRL is late",
+		    "ca", outer.list[i].name, "msg",
+		    "to be imported by chancery crl import", NULL);
+	}
+	metric_set(p->outer, late);
+	return 0;
 }
 
 static void
@@ -483,11 +385,28 @@ serve_issuer(struct turn *t, struct plan *plan)
 	}
 }
 
+/* A file that could not be written: with another list, as for any failure. */
+static void
+hear_of_files(struct turn *t)
+{
+	struct plan *plan;
+	struct err why;
+
+	if (t->p->out == NULL)
+		return;
+	plan = crl_out_failed(t->p->out, &why);
+	if (plan == NULL)
+		return;
+	crl_plan_note(&plan->crl, span_of(NULL, 0));
+	failed(t, plan, &why);
+}
+
 int
 publisher_turn(struct publisher *p, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
-	struct turn t = { .p = p, .a = a, .now = clock_now() };
+	struct turn t = { .p = p,
+		.m = { .db = p->conf.ctx->db, .a = a, .now = clock_now() } };
 	size_t i;
 
 	if (keep_lease(p, e) == -1)
@@ -495,10 +414,11 @@ publisher_turn(struct publisher *p, struct err *e)
 	engine_begin(p->conf.engine, p->conf.ctx, a, "publish");
 	if (p->epoch == 0)
 		return 0;
+	hear_of_files(&t);
 	if (hear_news(&t, e) == -1 ||
-	    store_crl_current(p->conf.ctx->db, a, &t.all, e) == -1)
+	    store_crl_current(t.m.db, a, &t.m.all, e) == -1)
 		return -1;
 	for (i = 0; i < p->n && p->epoch != 0; i++)
 		serve_issuer(&t, &p->plans[i]);
-	return 0;
+	return alarm_outer(&t, e);
 }

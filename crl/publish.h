@@ -23,8 +23,12 @@ struct publish_conf {
 
 struct publisher;
 
-/* A publisher; the issuers have their row ids already. */
-struct publisher *publisher_new(const struct publish_conf *conf);
+/*
+ * A publisher; the issuers have their row ids already.  UNAVAILABLE: no thread
+ * for the files.
+ */
+int publisher_new(const struct publish_conf *conf, struct publisher **out,
+    struct err *e) MUST_USE;
 
 /* Gives the lease back and frees. */
 void publisher_free(struct publisher *p);

@@ -1,6 +1,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -101,17 +102,12 @@ read_line(char *out, size_t size, struct err *e)
 static int
 check_name(const char *name, struct err *e)
 {
-	size_t i;
-
-	for (i = 0; name[i] != '\0'; i++) {
-		if (name[i] <= ' ' || name[i] > '~' || name[i] == ':')
-			break;
-	}
-	if (name[i] == '\0' && i >= 1 && i <= 64)
+	if (secret_name_ok(name))
 		return 0;
 	return err_set(e, ERR_MALFORMED,
-	    "a secret's name has 1 to 64 visible ASCII characters and no "
-	    "colon");
+	    "a secret's name has 1 to %d visible ASCII characters and no "
+	    "colon",
+	    SECRET_NAME_MAX);
 }
 
 /* The words before the colon that ca/policy compares. */
@@ -203,6 +199,7 @@ add_secret(struct ctl *c, const struct opts *o, const char *name)
 	struct err e;
 	int rc = ctl_engine(c);
 
+	(void)prctl(PR_SET_DUMPABLE, 0); /* 'text' stays out of core files */
 	if (rc != CTL_OK)
 		return rc;
 	if (check_add(c, o, &s, &e) == -1)

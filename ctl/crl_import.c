@@ -6,38 +6,13 @@
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "crl/outer.h"
 #include "db/store_audit.h"
 #include "db/store_crl.h"
 #include "hsm/tosign.h"
 
 #define AHEAD_S 300
 #define NAME_MAX_CHARS 64
-#define OID_CRLDP "2.5.29.31"
-
-static const char end_mark[] = "-----END CERTIFICATE-----";
-
-/* The next certificate of a text of PEM blocks. */
-static bool
-next_cert(struct arena *a, const char **text, struct span *der)
-{
-	const char *end = strstr(*text, end_mark);
-	struct span block;
-	struct err ignored;
-
-	if (end == NULL)
-		return false;
-	end += sizeof(end_mark) - 1;
-	block = span_of(*text, (size_t)(end - *text));
-	*text = end;
-	return pem_decode(a, "CERTIFICATE", block, der, &ignored) == 0;
-}
-
-/* All CA certificates that the settings know of an issuer, the root last. */
-static const char *
-chain_text(struct ctl *c, const struct issuer *i)
-{
-	return arena_printf(c->a, "%s%s", i->chain_pem, i->root_pem);
-}
 
 /*
  * Whether this certificate's CA made the list; 'why' says at least that it
@@ -72,8 +47,8 @@ find_ca(struct ctl *c, struct crl_import *x, struct err *e)
 	    "\"%s\": no CA in the chain files of chancery.yaml has made it",
 	    x->path);
 	for (i = 0; i < issuer_count(set); i++) {
-		text = chain_text(c, issuer_at(set, i));
-		while (next_cert(c->a, &text, &der)) {
+		text = outer_chain(c->a, issuer_at(set, i));
+		while (outer_next_cert(c->a, &text, &der)) {
 			if (is_by(c, x, der, e))
 				return 0;
 		}
@@ -81,98 +56,13 @@ find_ca(struct ctl *c, struct crl_import *x, struct err *e)
 	return -1;
 }
 
-/* The path of an http URL, if it may be one of a served file. */
-static const char *
-path_of(struct arena *a, struct span url)
-{
-	const char *text = arena_memdup(a, url.p, url.n), *path, *p;
-
-	if (strlen(text) != url.n || strncmp(text, "http://", 7) != 0)
-		return NULL;
-	path = strchr(text + 7, '/');
-	if (path == NULL || strlen(path) > 255 || strstr(path, "/.") != NULL ||
-	    strstr(path, "//") != NULL || path[strlen(path) - 1] == '/')
-		return NULL;
-	for (p = path; *p != '\0'; p++) {
-		if (strchr("/-_.", *p) == NULL && !(*p >= '0' && *p <= '9') &&
-		    !(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z'))
-			return NULL;
-	}
-	return path;
-}
-
-static void
-add_path(struct crl_import *x, const char *path)
-{
-	size_t i;
-
-	if (path == NULL || x->row.n_paths == STORE_AUTHORITY_PATHS_MAX)
-		return;
-	for (i = 0; i < x->row.n_paths; i++) {
-		if (strcmp(x->row.paths[i], path) == 0)
-			return;
-	}
-	x->row.paths[x->row.n_paths++] = path;
-}
-
-/* Where a certificate by this CA says that its CRL is. */
-static void
-add_points(struct ctl *c, struct crl_import *x, struct span der)
-{
-	struct span tbs, alg, signature;
-	const struct tosign_ext *ext;
-	struct tosign_cert cert;
-	struct tosign_dp *dps;
-	struct err ignored;
-	size_t i, k, n;
-
-	if (tosign_unwrap(der, &tbs, &alg, &signature, &ignored) == -1 ||
-	    tosign_cert_parse(c->a, tbs, &cert, &ignored) == -1 ||
-	    !span_eq(cert.issuer, x->ca.subject))
-		return;
-	ext = tosign_ext_find(&cert, OID_CRLDP);
-	if (ext == NULL ||
-	    tosign_crldp_parse(c->a, ext->value, &dps, &n, &ignored) == -1)
-		return;
-	for (i = 0; i < n; i++) {
-		for (k = 0; k < dps[i].n_names; k++) {
-			if (dps[i].names[k].tag == TOSIGN_GN_URI)
-				add_path(
-				    x, path_of(c->a, dps[i].names[k].value));
-		}
-	}
-}
-
-static void
-find_paths(struct ctl *c, struct crl_import *x)
-{
-	const struct issuer_set *set = engine_issuers(c->engine);
-	struct span der;
-	const char *text;
-	size_t i;
-
-	x->row.paths =
-	    arena_array(c->a, STORE_AUTHORITY_PATHS_MAX, sizeof(*x->row.paths));
-	for (i = 0; i < issuer_count(set); i++) {
-		text = chain_text(c, issuer_at(set, i));
-		while (next_cert(c->a, &text, &der))
-			add_points(c, x, der);
-	}
-}
-
 /* What was asked for, or the file's name in the first path. */
 static const char *
 choose_name(struct ctl *c, const struct crl_import *x)
 {
-	const char *base, *dot;
-
-	if (x->name != NULL || x->row.n_paths == 0)
-		return x->name;
-	base = strrchr(x->row.paths[0], '/') + 1;
-	dot = strrchr(base, '.');
-	if (dot == NULL || dot == base)
-		return base;
-	return arena_printf(c->a, "%.*s", (int)(dot - base), base);
+	return x->name != NULL || x->row.n_paths == 0
+		   ? x->name
+		   : outer_name(c->a, x->row.paths[0]);
 }
 
 static bool
@@ -190,7 +80,8 @@ name_ca(struct ctl *c, struct crl_import *x, struct err *e)
 	struct store_authority *known;
 	size_t i, n;
 
-	find_paths(c, x);
+	x->row.paths = outer_paths(
+	    c->a, engine_issuers(c->engine), &x->ca, &x->row.n_paths);
 	x->row.cert = x->ca.cert;
 	memcpy(x->row.spki_sha256, x->ca.spki_sha256, STORE_HASH_SIZE);
 	x->row.name = choose_name(c, x);
@@ -215,7 +106,8 @@ name_ca(struct ctl *c, struct crl_import *x, struct err *e)
 		    "\"%s\" is an issuer: choose another name with --name",
 		    x->row.name);
 	if (x->row.n_paths == 0)
-		add_path(x, arena_printf(c->a, "/crl/%s.crl", x->row.name));
+		x->row.paths[x->row.n_paths++] =
+		    arena_printf(c->a, "/crl/%s.crl", x->row.name);
 	return 0;
 }
 

@@ -6,10 +6,9 @@
 #include "base/clock.h"
 #include "ca/issuer.h"
 #include "crl/crl_scope.h"
+#include "crl/outer.h"
 #include "crl/publish.h"
 #include "db/store_authority.h"
-
-#define SOON_S ((int64_t)30 * 86400)
 
 /* What is gathered; 'list' has room for all. */
 struct gathering {
@@ -124,14 +123,13 @@ static void
 add_other(struct gathering *g, const struct store_authority *ca,
     const struct store_crl *row)
 {
-	int64_t spare = (row->next_update - row->this_update) / 4;
 	struct crl_state x = { .ca = ca->name,
 		.scope = row->scope,
 		.row = row,
 		.imported = ca->n_paths > 0,
 		.wanted = ca->n_paths > 0 };
 
-	x.due = row->next_update - (spare < SOON_S ? spare : SOON_S);
+	x.due = outer_due(row);
 	x.late = x.wanted && g->now > x.due;
 	add(g, &x);
 }
@@ -160,6 +158,24 @@ add_others(struct gathering *g)
 			if (g->cas[k].id == g->rows.list[i].issuer)
 				add_other(g, &g->cas[k], &g->rows.list[i]);
 		}
+	}
+}
+
+/* Lists that certificates name and nobody has imported. */
+static void
+add_missing(struct gathering *g, const struct outers *outer)
+{
+	size_t i;
+
+	for (i = 0; i < outer->n; i++) {
+		const struct crl_state x = { .ca = outer->list[i].name,
+			.scope = "full",
+			.imported = true,
+			.wanted = true,
+			.late = true };
+
+		if (outer->list[i].row == NULL)
+			add(g, &x);
 	}
 }
 
@@ -192,17 +208,26 @@ crl_states(struct ctl *c, struct db *db, struct crl_state **out, size_t *n,
 {
 	struct gathering g = { .c = c, .now = clock_now() };
 	struct issuer_set *set;
+	struct outers outer;
 	size_t i;
+	int rc;
 
 	if (store_crl_current(db, c->a, &g.rows, e) == -1 ||
 	    store_authority_list(db, c->a, &g.cas, &g.n_cas, e) == -1 ||
 	    issuer_set_load(c->s, &set, e) == -1)
 		return -1;
-	g.list = arena_array(c->a, room(&g, set), sizeof(*g.list));
-	for (i = 0; i < issuer_count(set); i++)
-		add_issuer(&g, issuer_at(set, i));
+	rc = outer_list(c->a, db, set, &g.rows, &outer, e);
+	if (rc == 0) {
+		g.list =
+		    arena_array(c->a, room(&g, set) + outer.n, sizeof(*g.list));
+		for (i = 0; i < issuer_count(set); i++)
+			add_issuer(&g, issuer_at(set, i));
+	}
 	issuer_set_free(set);
+	if (rc == -1)
+		return -1;
 	add_others(&g);
+	add_missing(&g, &outer);
 	if (g.n > 1)
 		qsort(g.list, g.n, sizeof(*g.list), order);
 	*out = g.list;

@@ -22,8 +22,8 @@ bad_crl(struct ctl *c, struct probe *p, const struct crl_state *x)
 	probe_add(c, p, "crl", false,
 	    arena_printf(c->a, "%s, %s: %s", x->ca, x->scope, text),
 	    x->imported
-		? "make the next with chancery init --root-crl --previous, "
-		  "and chancery crl import it"
+		? "make the next with chancery init --root-crl (--previous, "
+		  "if there is one), and chancery crl import it"
 		: "is chancery-pubd running? its log says \"CRL not "
 		  "published\" and why");
 }

@@ -87,7 +87,7 @@ static const struct writer_stmt reserve_stmt = {
 static const struct writer_stmt reserve_once_stmt = {
 	.db = { "cert_reserve_once",
 	    RESERVE_ROWS(", $15::bigint[]", ", secret")
-		STORE_SECRET_USE RESERVE_REQUEST
+		STORE_SECRET_USE_IF("t.id IS NOT NULL") RESERVE_REQUEST
 	    " WHERE id IS NOT NULL"
 	    " AND ord IN (SELECT ord FROM used)" RESERVE_TAKEN
 	    " UNION ALL SELECT ord, 4, 0::bigint FROM t WHERE id IS NOT NULL"

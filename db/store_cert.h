@@ -194,6 +194,13 @@ int store_cert_by_fingerprint(struct db *db, struct arena *a,
 int store_cert_shown(struct db *db, struct arena *a, int issuer,
     struct span serial, struct store_cert *out, struct err *e) MUST_USE;
 
+/*
+ * How many of the newest 'max' certificates of this principal and profile were
+ * issued within an hour.
+ */
+int store_cert_recent(struct db *db, const char *principal, const char *profile,
+    unsigned max, unsigned *n, struct err *e) MUST_USE;
+
 /* A search; NULL or 0 members do not restrict.  Newest first. */
 struct store_cert_query {
 	const char *issuer_name, *profile, *principal;

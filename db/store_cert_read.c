@@ -191,3 +191,27 @@ store_cert_list(struct db *db, struct arena *a,
 		read_cert(a, r, (int)i, &(*out)[i]);
 	return 0;
 }
+
+/* Ids grow with time and hold the month, so few partitions are looked at. */
+int
+store_cert_recent(struct db *db, const char *principal, const char *profile,
+    unsigned max, unsigned *n, struct err *e)
+{
+	static const struct db_stmt stmt = { "cert_recent",
+		"SELECT count(*) FILTER (WHERE x.issued_at > now()"
+		" - interval '1 hour') FROM (SELECT c.issued_at FROM cert c"
+		" WHERE c.principal = $1 AND c.profile = $2"
+		" AND c.id >= cert_month(now() - interval '1 hour') << 40"
+		" ORDER BY c.id DESC LIMIT $3) x",
+		true };
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	db_arg_text(&p, principal);
+	db_arg_text(&p, profile);
+	db_arg_i8(&p, max);
+	if (db_exec(db, &stmt, &p, &r, e) == -1)
+		return -1;
+	*n = (unsigned)db_i8(r, 0, 0);
+	return 0;
+}

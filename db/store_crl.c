@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "db/db_int.h"
+#include "db/store_int.h"
 
 #define CRL_COLUMNS                                                            \
 	"id, issuer, scope, number, coalesce(base_number, 0), this_update,"    \
@@ -162,6 +163,24 @@ store_crl_put(struct db *db, const struct store_crl *c, int n,
 	db_arg_i8(&p, c->id);
 	db_arg_i4(&p, n);
 	db_arg_bytes(&p, bytes);
+	return db_exec(db, &stmt, &p, &r, e);
+}
+
+int
+store_crl_audit(
+    struct db *db, uint16_t writer, const struct audit_event *ev, struct err *e)
+{
+	static const struct db_stmt stmt = { "crl_audit",
+		"INSERT INTO audit (writer, seq, kind, leaf)"
+		" VALUES ($1::int, " STORE_LAST_AUDIT " + 1, $2, $3)",
+		false };
+	AUTO(arena_auto) a = arena_new();
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	db_arg_i4(&p, writer);
+	db_arg_text(&p, ev->kind);
+	db_arg_bytes(&p, audit_leaf(a, ev));
 	return db_exec(db, &stmt, &p, &r, e);
 }
 

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "db/store_audit.h"
 #include "db/store_status.h"
 
 struct db;
@@ -83,6 +84,10 @@ struct store_crl_query {
 int store_crl_revoked(
     struct db *db, const struct store_crl_query *q, struct err *e) MUST_USE;
 
+/* As store_crl_revoked, but only of these serials. */
+int store_crl_revoked_of(struct db *db, const struct store_crl_query *q,
+    const struct span *serials, size_t n, struct err *e) MUST_USE;
+
 /* How many expired entries may leave, and how many do. */
 struct store_crl_leave {
 	int64_t until; /* those that expired before */
@@ -108,12 +113,27 @@ struct store_crl_feed {
 };
 void store_crl_feed_clear(struct store_crl_feed *f);
 
+/* A certificate that was revoked or released. */
+struct store_crl_change {
+	int issuer;
+	struct span
+	    serial; /* empty: several of this issuer, too many to tell */
+};
+struct store_crl_changes {
+	struct store_crl_change *list;
+	size_t n;
+	bool back; /* the database lacks changes that were there before */
+};
+
+/* How many changes of one writer are told one by one. */
+#define STORE_CRL_CHANGES_MAX 4096
+
 /*
- * The issuers of certificates that were revoked or released since the last
- * call, each once; none by the first one.
+ * What was revoked or released since the last call, in the arena; nothing by
+ * the first one.  After a failure the next call tells it.
  */
 int store_crl_news(struct db *db, struct arena *a, struct store_crl_feed *f,
-    int **issuers, size_t *n, struct err *e) MUST_USE;
+    struct store_crl_changes *out, struct err *e) MUST_USE;
 
 /*
  * Waits until some status may have changed, or 'timeout_ms': for a connection
@@ -122,13 +142,17 @@ int store_crl_news(struct db *db, struct arena *a, struct store_crl_feed *f,
 int store_crl_wait(struct db *db, int timeout_ms, struct err *e) MUST_USE;
 
 /*
- * Publishes a list: begin, one call for each piece in order, commit; nobody
- * sees any of it before.  'epoch' is that of the lease, or 0 for an operator
- * who has none.  UNAVAILABLE from commit: the lease is somebody else's.
+ * Publishes a list: begin, one call for each piece in order, the audit event
+ * if there is one, commit; nobody sees any of it before.  'epoch' is that of
+ * the lease, or 0 for an operator who has none; 'writer' the number that this
+ * process holds, whose thread has nothing to write meanwhile.  UNAVAILABLE from
+ * commit: the lease is somebody else's.
  */
 int store_crl_begin(struct db *db, struct store_crl *c, struct err *e) MUST_USE;
 int store_crl_put(struct db *db, const struct store_crl *c, int n,
     struct span bytes, struct err *e) MUST_USE;
+int store_crl_audit(struct db *db, uint16_t writer,
+    const struct audit_event *ev, struct err *e) MUST_USE;
 int store_crl_commit(struct db *db, int64_t epoch, struct err *e) MUST_USE;
 
 /* Gives up what was begun. */

@@ -10,6 +10,9 @@
 
 #define COPY_HEADER_SIZE 19
 
+/* An element of an array with its length. */
+#define SERIAL_ROOM 64
+
 /* The order in which entries leave. */
 #define LEAVES "(date_trunc('second', greatest(not_after, revoked_at)), serial)"
 
@@ -139,6 +142,53 @@ store_crl_revoked(struct db *db, const struct store_crl_query *q, struct err *e)
 	return run_copy(db, q, e);
 }
 
+static int
+select_some(struct db *db, const struct store_crl_query *q,
+    struct db_array *serials, PGresult **out, struct err *e)
+{
+	AUTO(arena_auto) a = arena_new();
+	struct db_args p = { .n = 0 };
+
+	db_arg_i4(&p, q->issuer);
+	db_arg_bytes(&p, db_array_get(serials));
+	return db_query(db,
+	    arena_printf(a,
+		"SELECT serial, revoked_at, reason, invalidity_at"
+		" FROM cert_status WHERE issuer = $1 AND status = 1"
+		" AND serial = ANY($2::bytea[])%s ORDER BY serial",
+		mark_sql(a, &q->mark)),
+	    &p, out, e);
+}
+
+int
+store_crl_revoked_of(struct db *db, const struct store_crl_query *q,
+    const struct span *serials, size_t n, struct err *e)
+{
+	AUTO(arena_auto) a = arena_new();
+	AUTO(PGresult) r = NULL;
+	struct db_array list;
+	struct store_crl_row row;
+	size_t i;
+	int rc;
+
+	db_array_init(&list, n * SERIAL_ROOM + SERIAL_ROOM);
+	db_array_start(&list, DB_OID_BYTEA);
+	for (i = 0; i < n; i++)
+		db_array_bytes(&list, serials[i]);
+	rc = select_some(db, q, &list, &r, e);
+	db_array_clear(&list);
+	for (i = 0; rc == 0 && i < (size_t)PQntuples(r); i++) {
+		row.serial = db_bytes(a, r, (int)i, 0);
+		row.revoked_at = db_time(r, (int)i, 1);
+		row.reason = db_i2(r, (int)i, 2);
+		row.invalidity_at = db_null(r, (int)i, 3)
+					? STORE_CRL_NO_TIME
+					: db_time(r, (int)i, 3);
+		rc = q->take(q->arg, &row, e);
+	}
+	return rc;
+}
+
 /* The entries that may leave, in their order. */
 static const char *
 leaving_sql(struct arena *a, const struct store_crl_query *q)
@@ -211,80 +261,98 @@ mark_of(struct store_crl_feed *f, int writer, bool *fresh)
 	return &f->list[f->n++];
 }
 
-struct news {
-	int *issuers;
-	size_t n;
-};
-
 static void
-add_issuer(struct arena *a, struct news *news, int issuer)
+add_changes(struct arena *a, const PGresult *r, struct store_crl_changes *out)
 {
-	int *more;
-	size_t i;
+	size_t i, n = (size_t)PQntuples(r);
+	struct store_crl_change *more =
+	    arena_array(a, out->n + n, sizeof(*more));
 
-	for (i = 0; i < news->n; i++) {
-		if (news->issuers[i] == issuer)
-			return;
-	}
-	more = arena_array(a, news->n + 1, sizeof(*more));
-	if (news->n > 0)
-		memcpy(more, news->issuers, news->n * sizeof(*more));
-	more[news->n++] = issuer;
-	news->issuers = more;
+	if (out->n > 0)
+		memcpy(more, out->list, out->n * sizeof(*more));
+	out->list = more;
+	for (i = 0; i < n; i++)
+		more[out->n++] = (struct store_crl_change){ db_i4(r, (int)i, 0),
+			PQnfields(r) == 1 ? span_of(NULL, 0)
+					  : db_bytes(a, r, (int)i, 1) };
 }
 
-/* The issuers of one writer's revocations and releases up to 'until'. */
+/* a release is status 0 with reason 8 (removeFromCRL) */
+#define CHANGES                                                                \
+	" FROM status_change WHERE writer = $1 AND seq > $2 AND seq <= $3"     \
+	" AND (status = 1 OR reason = 8)"
+
+/* One writer's revocations and releases up to 'until'. */
 static int
 read_changes(struct db *db, struct arena *a,
-    const struct store_crl_feed_mark *m, int64_t until, struct news *news,
-    struct err *e)
+    const struct store_crl_feed_mark *m, int64_t until,
+    struct store_crl_changes *out, struct err *e)
 {
-	/* a release is status 0 with reason 8 (removeFromCRL) */
-	static const struct db_stmt stmt = { "crl_news",
-		"SELECT DISTINCT issuer FROM status_change WHERE writer = $1"
-		" AND seq > $2 AND seq <= $3 AND (status = 1 OR reason = 8)",
-		true };
+	static const struct db_stmt each = { "crl_news",
+		"SELECT issuer, serial" CHANGES " LIMIT $4", true };
+	static const struct db_stmt issuers = { "crl_news_issuers",
+		"SELECT DISTINCT issuer" CHANGES, true };
 	AUTO(PGresult) r = NULL;
+	AUTO(PGresult) r2 = NULL;
 	struct db_args p = { .n = 0 };
-	int i;
 
 	db_arg_i4(&p, m->writer);
 	db_arg_i8(&p, m->seq);
 	db_arg_i8(&p, until);
-	if (db_exec(db, &stmt, &p, &r, e) == -1)
+	db_arg_i8(&p, STORE_CRL_CHANGES_MAX + 1);
+	if (db_exec(db, &each, &p, &r, e) == -1)
 		return -1;
-	for (i = 0; i < PQntuples(r); i++)
-		add_issuer(a, news, db_i4(r, i, 0));
+	if (PQntuples(r) <= STORE_CRL_CHANGES_MAX) {
+		add_changes(a, r, out);
+		return 0;
+	}
+	p.n--;
+	if (db_exec(db, &issuers, &p, &r2, e) == -1)
+		return -1;
+	add_changes(a, r2, out);
+	return 0;
+}
+
+/* What each writer has done since; the marks stay where they were. */
+static int
+read_writers(struct db *db, struct arena *a, struct store_crl_feed *f,
+    const PGresult *writers, struct store_crl_changes *out, struct err *e)
+{
+	bool first = f->n == 0, fresh;
+	struct store_crl_feed_mark *m;
+	int64_t last;
+	int i;
+
+	for (i = 0; i < PQntuples(writers); i++) {
+		m = mark_of(f, db_i4(writers, i, 0), &fresh);
+		last = db_i8(writers, i, 1);
+		if (last < m->seq)
+			out->back = true;
+		if (last > m->seq && !(first && fresh) &&
+		    read_changes(db, a, m, last, out, e) == -1)
+			return -1;
+	}
 	return 0;
 }
 
 int
 store_crl_news(struct db *db, struct arena *a, struct store_crl_feed *f,
-    int **issuers, size_t *n, struct err *e)
+    struct store_crl_changes *out, struct err *e)
 {
 	static const struct db_stmt stmt = { "crl_writers",
 		"SELECT w.number, (SELECT max(c.seq) FROM status_change c"
 		" WHERE c.writer = w.number) FROM writer w",
 		true };
 	AUTO(PGresult) r = NULL;
-	struct store_crl_feed_mark *m;
-	struct news news = { NULL, 0 };
-	bool first = f->n == 0, fresh;
-	int64_t last;
+	bool fresh;
 	int i;
 
-	if (db_exec(db, &stmt, NULL, &r, e) == -1)
+	memset(out, 0, sizeof(*out));
+	if (db_exec(db, &stmt, NULL, &r, e) == -1 ||
+	    read_writers(db, a, f, r, out, e) == -1)
 		return -1;
-	for (i = 0; i < PQntuples(r); i++) {
-		m = mark_of(f, db_i4(r, i, 0), &fresh);
-		last = db_i8(r, i, 1);
-		if (last > m->seq && !(first && fresh) &&
-		    read_changes(db, a, m, last, &news, e) == -1)
-			return -1;
-		m->seq = last;
-	}
-	*issuers = news.issuers;
-	*n = news.n;
+	for (i = 0; i < PQntuples(r); i++)
+		mark_of(f, db_i4(r, i, 0), &fresh)->seq = db_i8(r, i, 1);
 	return 0;
 }
 

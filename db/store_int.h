@@ -44,19 +44,33 @@
 	" AND EXISTS (SELECT FROM cert c WHERE c.id = x.cert_id) END"
 
 /*
- * Uses up the one-time secrets of rows 't': 'used' has the ordinals of those
- * whose secret is theirs now.  A transaction that was given up gives its
- * secret back.
+ * Whether the request of row 't' is still the one that its secret was used
+ * up for: the transaction is remembered, and has no certificate, or one that
+ * answers, or one that only a new key for the same request has superseded.
  */
-#define STORE_SECRET_USE                                                       \
+#define STORE_SECRET_SAME                                                       \
+	"EXISTS (SELECT FROM request x WHERE x.protocol = t.protocol"           \
+	" AND x.txn = t.txn AND (x.state <> 1 OR CASE WHEN t.repeat = -1"       \
+	" THEN NOT EXISTS (SELECT FROM cert_status s WHERE s.issuer = x.issuer" \
+	" AND s.serial = x.serial AND s.status = 1 AND s.reason <> 4)"          \
+	" ELSE NOT " STORE_ANSWERS_NO_MORE("t.repeat") " END))"
+
+/*
+ * Uses up the one-time secrets of the rows of 't' that are 'good': 'used' has
+ * the ordinals of those whose secret is theirs now.  A transaction that was
+ * given up gives its secret back.
+ */
+#define STORE_SECRET_USE_IF(good)                                              \
 	" used AS (UPDATE secret s SET used_at = coalesce(s.used_at, now()),"  \
 	" used_protocol = t.protocol, used_txn = t.txn FROM t"                 \
-	" WHERE s.id = t.secret AND s.revoked_at IS NULL"                      \
+	" WHERE s.id = t.secret AND " good " AND s.revoked_at IS NULL"         \
 	" AND s.expires_at > now() AND (s.used_txn IS NULL"                    \
 	" OR (s.used_protocol, s.used_txn) = (t.protocol, t.txn)"              \
+	" AND " STORE_SECRET_SAME                                              \
 	" OR EXISTS (SELECT FROM request q WHERE q.state = 2"                  \
 	" AND q.protocol = s.used_protocol AND q.txn = s.used_txn))"           \
 	" RETURNING t.ord),"
+#define STORE_SECRET_USE STORE_SECRET_USE_IF("true")
 
 /* The column of STORE_ANSWERS_NO_MORE for REQUEST_REPEAT_*. */
 struct writer_row;

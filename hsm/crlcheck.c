@@ -60,12 +60,30 @@ take_any(struct span *s, uint8_t *tag, struct span *contents)
 	return true;
 }
 
+/* As take, of a value whose length has one octet: all that entries have. */
+static inline bool
+take_short(struct span *s, uint8_t tag, struct span *contents)
+{
+	size_t n;
+
+	if (s->n < 2 || s->p[0] != tag || s->p[1] >= 0x80)
+		return false;
+	n = s->p[1];
+	if (n > s->n - 2)
+		return false;
+	*contents = span_of(s->p + 2, n);
+	*s = span_of(s->p + 2 + n, s->n - 2 - n);
+	return true;
+}
+
 static bool
 take(struct span *s, uint8_t tag, struct span *contents)
 {
 	struct span t = *s, v;
 	uint8_t is;
 
+	if (s->n >= 2 && s->p[1] < 0x80)
+		return take_short(s, tag, contents);
 	if (!take_any(&t, &is, &v) || is != tag)
 		return false;
 	*s = t;
@@ -184,12 +202,18 @@ take_ext(struct span *s, struct span *oid, bool *critical, struct span *value)
 
 /* CRLReason as RFC 5280 5.3.1 allows it: unspecified is left out. */
 static bool
+is_reason(uint8_t v)
+{
+	return v != 0 && v != 7 && v <= 10;
+}
+
+static bool
 read_reason(struct span value, int *out)
 {
 	struct span v;
 
 	if (!take(&value, DER_ENUMERATED, &v) || value.n != 0 || v.n != 1 ||
-	    v.p[0] == 0 || v.p[0] == 7 || v.p[0] > 10)
+	    !is_reason(v.p[0]))
 		return false;
 	*out = v.p[0];
 	return true;
@@ -205,6 +229,20 @@ is_date(struct span value)
 	       read_generalized(v, &t);
 }
 
+/* What nearly all entries have: a reasonCode, and nothing else. */
+static bool
+read_only_reason(struct span s, struct crlcheck_entry *out)
+{
+	static const uint8_t ext[] = { 0x30, 10, 0x06, 3, 0x55, 0x1d, 0x15,
+		0x04, 3, 0x0a, 1 };
+
+	if (s.n != sizeof(ext) + 1 || memcmp(s.p, ext, sizeof(ext)) != 0 ||
+	    !is_reason(s.p[sizeof(ext)]))
+		return false;
+	out->reason = s.p[sizeof(ext)];
+	return true;
+}
+
 /* crlEntryExtensions: reasonCode and invalidityDate, once each. */
 static bool
 read_entry_exts(struct span s, struct crlcheck_entry *out)
@@ -212,6 +250,8 @@ read_entry_exts(struct span s, struct crlcheck_entry *out)
 	bool critical, dated = false, good = s.n > 0;
 	struct span oid, value;
 
+	if (read_only_reason(s, out))
+		return true;
 	while (good && s.n > 0) {
 		if (!take_ext(&s, &oid, &critical, &value) || critical)
 			return false;
@@ -242,6 +282,15 @@ crlcheck_next(struct span *list, struct crlcheck_entry *out)
 		return false;
 	*list = t;
 	return true;
+}
+
+bool
+crlcheck_next_serial(struct span *list, struct span *serial)
+{
+	struct span entry;
+
+	return take_short(list, DER_SEQUENCE, &entry) &&
+	       take_short(&entry, DER_INTEGER, serial);
 }
 
 static int

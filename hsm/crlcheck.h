@@ -64,6 +64,12 @@ struct crlcheck_entry {
 /* Takes the next entry off the front of 'list'; false at the end. */
 bool crlcheck_next(struct span *list, struct crlcheck_entry *out);
 
+/*
+ * The same for the serial alone: quicker, since nothing is judged again.  An
+ * entry that crlcheck_next takes is shorter than 128 octets.
+ */
+bool crlcheck_next_serial(struct span *list, struct span *serial);
+
 /* Orders numbers without leading zeros: below, equal to or above 0. */
 int crlcheck_number_cmp(struct span a, struct span b);
 

@@ -17,7 +17,10 @@
 #define DAY_S ((int64_t)86400)
 #define FLUSH_AT ((size_t)256 * 1024)
 #define FLOOR_MAX 1024
-#define RECORD_MAX 32
+#define SERIAL_MAX 20
+
+/* A record: one octet of length, the serial, when it left. */
+#define RECORD_MAX (1 + SERIAL_MAX + 8)
 
 static const char floor_magic[] = "chancery crl floor 1\n";
 static const char set_magic[] = "chancery crl serials 1\n";
@@ -179,10 +182,14 @@ map_set(
 static bool
 next_record(struct span *s, struct record *r)
 {
+	struct span t = *s;
 	uint8_t n;
 
-	return span_u8(s, &n) && span_take(s, n, &r->serial) &&
-	       span_i64(s, &r->left_at);
+	if (!span_u8(&t, &n) || n > SERIAL_MAX ||
+	    !span_take(&t, n, &r->serial) || !span_i64(&t, &r->left_at))
+		return false;
+	*s = t;
+	return true;
 }
 
 static int
@@ -197,9 +204,16 @@ flush(struct merge *m, struct err *e)
 static int
 put_record(struct merge *m, struct span serial, int64_t left_at, struct err *e)
 {
-	buf_u8(&m->out, (uint8_t)serial.n);
-	buf_span(&m->out, serial);
-	buf_u64(&m->out, (uint64_t)left_at);
+	uint8_t record[RECORD_MAX];
+	size_t n = 0;
+	int shift;
+
+	record[n++] = (uint8_t)serial.n;
+	memcpy(record + n, serial.p, serial.n);
+	n += serial.n;
+	for (shift = 56; shift >= 0; shift -= 8)
+		record[n++] = (uint8_t)((uint64_t)left_at >> shift);
+	buf_add(&m->out, record, n);
 	return m->out.n < FLUSH_AT ? 0 : flush(m, e);
 }
 
@@ -221,26 +235,25 @@ put_lost(struct merge *m, const struct record *r, struct err *e)
 static int
 merge_sets(struct merge *m, const struct crlcheck *c, struct err *e)
 {
-	struct span list = c->list;
-	struct crlcheck_entry x = { .reason = -1 };
+	struct span list = c->list, serial = span_of(NULL, 0);
 	struct record r = { .left_at = 0 };
 	bool has_old = next_record(&m->old, &r);
-	bool has_new = crlcheck_next(&list, &x);
+	bool has_new = crlcheck_next_serial(&list, &serial);
 	int order;
 
 	while (has_old || has_new) {
 		order = !has_old   ? 1
 			: !has_new ? -1
-				   : span_cmp(r.serial, x.serial);
+				   : span_cmp(r.serial, serial);
 		if (order < 0) {
 			if (put_lost(m, &r, e) == -1)
 				return -1;
 		} else {
 			/* what is new today does not make a loss smaller */
 			m->total += order == 0;
-			if (put_record(m, x.serial, 0, e) == -1)
+			if (put_record(m, serial, 0, e) == -1)
 				return -1;
-			has_new = crlcheck_next(&list, &x);
+			has_new = crlcheck_next_serial(&list, &serial);
 		}
 		if (order <= 0)
 			has_old = next_record(&m->old, &r);

@@ -70,6 +70,15 @@ sign_policy_slot(const struct sign_policy *p, size_t index)
 	return (uint8_t)(p->node << 3 | index);
 }
 
+bool
+sign_policy_serves(
+    const struct sign_policy *p, size_t index, enum sign_role role)
+{
+	bool last = index + 1 == p->slots;
+
+	return role == SIGN_ROLE_OPER || last == (role == SIGN_ROLE_PUB);
+}
+
 /* The serial is positive, of full length, and of this slot. */
 static int
 check_serial(struct span serial, uint8_t slot, struct err *e)

@@ -135,7 +135,8 @@ struct sign_responder {
 };
 
 struct sign_policy {
-	uint8_t node, slots;
+	uint8_t node;
+	uint8_t slots; /* all of them; the last one is for the pub role */
 	const uid_t *callers[SIGN_ROLE__COUNT];
 	size_t n_callers[SIGN_ROLE__COUNT];
 	struct sign_token *tokens;
@@ -165,6 +166,14 @@ const char *sign_role_name(enum sign_role role);
 
 /* The octet that slot 'index' of this node puts into its serials. */
 uint8_t sign_policy_slot(const struct sign_policy *p, size_t index);
+
+/*
+ * Whether slot 'index' takes requests of this role.  Long lists are signed in
+ * the slot of the pub role, where no enrollment waits for them; operators may
+ * ask every slot how it is.
+ */
+bool sign_policy_serves(
+    const struct sign_policy *p, size_t index, enum sign_role role);
 
 /* What a check found out. */
 struct sign_verdict {

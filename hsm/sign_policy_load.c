@@ -304,10 +304,10 @@ load_head(struct owner *o, const struct yaml_keys *y, struct err *e)
 
 	if (y->node > 31)
 		return sign_policy_wrong(&at, "node", e, "not within 0 to 31");
-	if (y->slots < 1 || y->slots > 8)
-		return sign_policy_wrong(&at, "slots", e, "not within 1 to 8");
+	if (y->slots < 1 || y->slots > 7)
+		return sign_policy_wrong(&at, "slots", e, "not within 1 to 7");
 	o->policy.node = (uint8_t)y->node;
-	o->policy.slots = (uint8_t)y->slots;
+	o->policy.slots = (uint8_t)(y->slots + 1);
 	if (y->callers == NULL)
 		return 0;
 	if (load_callers(o, SIGN_ROLE_ENROLL, y->callers->enroll,

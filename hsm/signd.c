@@ -116,8 +116,13 @@ listen_all(struct signd *d, struct err *e)
 			(void)snprintf(path, sizeof(path), "%s/sign-%s/%02x",
 			    d->run_dir, sign_role_name((enum sign_role)role),
 			    sign_policy_slot(d->policy, i));
-			if (ipc_listen(path, 0660,
-				&d->children[i].listen_fds[role], e) != 0)
+			d->children[i].listen_fds[role] = -1;
+			/* a socket of another configuration */
+			if (!sign_policy_serves(
+				d->policy, i, (enum sign_role)role))
+				(void)unlink(path);
+			else if (ipc_listen(path, 0660,
+				     &d->children[i].listen_fds[role], e) != 0)
 				return -1;
 		}
 	}
@@ -132,7 +137,8 @@ set_nonblocking(struct signd *d, struct err *e)
 
 	for (i = 0; i < d->policy->slots; i++) {
 		for (role = 0; role < SIGN_ROLE__COUNT; role++) {
-			if (fcntl(d->children[i].listen_fds[role], F_SETFL,
+			if (d->children[i].listen_fds[role] >= 0 &&
+			    fcntl(d->children[i].listen_fds[role], F_SETFL,
 				O_NONBLOCK) != 0)
 				return err_set(
 				    e, ERR_INTERNAL, "%s", strerror(errno));
@@ -191,8 +197,10 @@ slot_process(struct signd *d, size_t i)
 	(void)close(d->signal_fd);
 	(void)close(d->ready_fds[0]);
 	for (j = 0; j < d->policy->slots; j++) {
-		for (role = 0; j != i && role < SIGN_ROLE__COUNT; role++)
-			(void)close(d->children[j].listen_fds[role]);
+		for (role = 0; j != i && role < SIGN_ROLE__COUNT; role++) {
+			if (d->children[j].listen_fds[role] >= 0)
+				(void)close(d->children[j].listen_fds[role]);
+		}
 	}
 	return slot_run(&conf);
 }

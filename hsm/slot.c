@@ -450,7 +450,7 @@ open_doors(struct slot *s)
 		s->doors[i] = (struct connection){ .fd = s->conf->listen_fds[i],
 			.role = (enum sign_role)i,
 			.listens = true };
-		if (!watch(s, &s->doors[i]))
+		if (s->doors[i].fd >= 0 && !watch(s, &s->doors[i]))
 			return false;
 	}
 	return true;

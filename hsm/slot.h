@@ -15,7 +15,7 @@ struct slot_conf {
 	const struct sign_policy *policy;
 	uint8_t octet;
 	const char *state_dir;
-	const int *listen_fds; /* SIGN_ROLE__COUNT of them */
+	const int *listen_fds; /* SIGN_ROLE__COUNT of them; -1: none */
 	int ready_fd;          /* gets one octet when the slot can sign */
 	unsigned tries;        /* start attempts that have failed in a row */
 };

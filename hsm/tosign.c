@@ -233,15 +233,6 @@ tosign_judge(const ASN1_ITEM *it, struct span der)
 	return good;
 }
 
-bool
-tosign_two_digits(const uint8_t *p, int *out)
-{
-	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
-		return false;
-	*out = (p[0] - '0') * 10 + (p[1] - '0');
-	return true;
-}
-
 /* RFC 5280 4.1.2.5.1 and .2: seconds always, Z, no fraction. */
 static bool
 take_time(struct span *s, int64_t *out, bool *utc)

@@ -32,7 +32,14 @@ bool tlv_expect(struct span *s, uint8_t tag, struct tlv *out);
 bool tlv_count(struct span s, size_t *n);
 
 /* The number that two decimal digits at 'p' make; false: they are none. */
-bool tosign_two_digits(const uint8_t *p, int *out);
+static inline bool
+tosign_two_digits(const uint8_t *p, int *out)
+{
+	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')
+		return false;
+	*out = (p[0] - '0') * 10 + (p[1] - '0');
+	return true;
+}
 
 /*
  * Whether 'der' is one value, DER through all constructed values, that

@@ -26,17 +26,19 @@
 struct feed {
 	struct feed_conf conf;
 	struct db *db, *wait_db;
-	pthread_mutex_t lock; /* of 'marks' and of the table's pointer */
+	/* of 'marks' and of the table's pointer; never held while waiting for
+	 * the database, which may not answer */
+	pthread_mutex_t lock;
 	struct store_status_marks marks;
 	struct status_table *loading; /* where rows go */
 	struct epoch_reader *reader;  /* of feed_save */
 	bool unrevoked; /* a row wanted to make a revoked certificate good */
 	bool replica, more; /* as the last look at the changes found */
-	bool bounded;       /* the CRLs were looked at */
 	bool accepting;     /* an operator said so, and it is not done yet */
 	size_t bad;
 	atomic_size_t n_certs, n_revoked;
 	enum store_status_found last; /* what was logged */
+	atomic_bool bounded;          /* the CRLs were looked at */
 	atomic_bool connected, down_told;
 	_Atomic int64_t heard_us; /* when the database answered last */
 	struct metric *rows, *faults, *certs, *revoked, *age, *trust;
@@ -98,6 +100,29 @@ static void
 free_table(void *t)
 {
 	status_table_free(t);
+}
+
+static void
+copy_marks(const struct store_status_marks *from, struct store_status_marks *to)
+{
+	size_t i;
+
+	*to = (struct store_status_marks){ 0 };
+	for (i = 0; i < from->n; i++)
+		store_status_marks_add(to, &from->list[i]);
+}
+
+/* Takes the marks over; what they stand for is in the table already. */
+static void
+set_marks(struct feed *f, const struct store_status_marks *marks)
+{
+	struct store_status_marks old;
+
+	(void)pthread_mutex_lock(&f->lock);
+	old = f->marks;
+	f->marks = *marks;
+	(void)pthread_mutex_unlock(&f->lock);
+	store_status_marks_clear(&old);
 }
 
 /* Takes both over. */
@@ -347,7 +372,8 @@ load(struct feed *f, bool accepted)
 		    "as good: revoke them again",
 		    lost);
 	publish(f, f->loading, &marks);
-	f->bounded = f->bounded || accepted;
+	if (accepted)
+		atomic_store(&f->bounded, true);
 	f->accepting = false;
 	/* how fresh it is, the next look at the changes tells */
 	f->more = true;
@@ -388,13 +414,16 @@ judge(struct feed *f, const struct store_status_news *news)
 static bool
 is_bounded(struct feed *f)
 {
-	if (f->bounded)
+	bool bounded = atomic_load(&f->bounded);
+
+	if (bounded)
 		return true;
 	find_ids(f);
-	f->bounded = lost_entries(f, table_of(f), false) == 0;
-	if (!f->bounded && !f->replica)
+	bounded = lost_entries(f, table_of(f), false) == 0;
+	if (!bounded && !f->replica)
 		dispute(f, "certificates on CRLs from before are good");
-	return f->bounded;
+	atomic_store(&f->bounded, bounded);
+	return bounded;
 }
 
 static int
@@ -402,16 +431,18 @@ poll_changes(struct feed *f, struct err *e)
 {
 	const struct store_status_sink sink = { on_expect, on_row, f };
 	int64_t at = clock_now();
+	struct store_status_marks marks;
 	struct store_status_news news;
-	int rc;
 
 	f->loading = table_of(f);
 	f->unrevoked = false;
-	(void)pthread_mutex_lock(&f->lock);
-	rc = store_status_poll(f->db, &sink, &f->marks, &news, e);
-	(void)pthread_mutex_unlock(&f->lock);
-	if (rc == -1)
+	/* this thread alone changes them */
+	copy_marks(&f->marks, &marks);
+	if (store_status_poll(f->db, &sink, &marks, &news, e) == -1) {
+		store_status_marks_clear(&marks);
 		return -1;
+	}
+	set_marks(f, &marks);
 	metric_add(f->rows, news.rows);
 	f->replica = news.replica;
 	f->more = news.found == STORE_STATUS_MORE;
@@ -511,15 +542,13 @@ feed_save(struct feed *f, struct err *e)
 	struct snapshot s = { .synced_at =
 				  atomic_load(&f->conf.world->synced_at) };
 	const struct status_table *t;
-	size_t i;
 	int rc = 0;
 
 	if (trust_of(f) != ANSWER_CURRENT)
 		return 0;
 	epoch_enter(f->reader);
 	(void)pthread_mutex_lock(&f->lock);
-	for (i = 0; i < f->marks.n; i++)
-		store_status_marks_add(&s.marks, &f->marks.list[i]);
+	copy_marks(&f->marks, &s.marks);
 	t = table_of(f);
 	(void)pthread_mutex_unlock(&f->lock);
 	if (t != NULL)
@@ -533,6 +562,7 @@ void
 feed_health(const struct feed *f, struct feed_health *out)
 {
 	out->trust = trust_of(f);
+	out->bounded = atomic_load(&f->bounded);
 	out->connected =
 	    atomic_load(&f->connected) &&
 	    clock_mono_us() < atomic_load(&f->heard_us) + SILENT_US;

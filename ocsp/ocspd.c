@@ -2,6 +2,7 @@
 #include <libgen.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,9 @@
 #define HOST_SIZE 256
 #define IDLE_TIMEOUT_S 15
 #define TICK_MS 1000
+/* How long the end waits for who may be waiting for the database. */
+#define PATIENCE_US ((int64_t)3 * 1000 * 1000)
+#define END_TICK_MS 20
 #define SPARE_FILES 64
 
 struct ocspd {
@@ -43,6 +47,7 @@ struct ocspd {
 	struct crls *crls;
 	struct http_server *http;
 	bool require_sandbox;
+	atomic_bool idle; /* nobody waits for the database any more */
 };
 
 static void
@@ -177,22 +182,60 @@ save(struct ocspd *d)
 		log_event(LOG_ERROR, "snapshot", "msg", e.text, NULL);
 }
 
-/* What may wait for the database or a disk, beside the feed. */
+/*
+ * CRLs are fetched from a database that is believed; before that, those of
+ * old are what it is compared with.
+ */
+static void
+step_crls(struct ocspd *d)
+{
+	struct feed_health h;
+
+	feed_health(d->feed, &h);
+	if (h.trust == ANSWER_CURRENT && h.bounded)
+		crls_step(d->crls);
+}
+
+/* What may wait for the database, beside the feed. */
 static void *
 keep_house(void *arg)
+{
+	struct ocspd *d = arg;
+
+	while (!daemon_stopping()) {
+		responder_step(d->responder);
+		step_crls(d);
+		pause_ms(TICK_MS);
+	}
+	return NULL;
+}
+
+/*
+ * Snapshots need no database, and neither does the end: libpq waits for a
+ * server that has frozen as long as it takes, and nobody may interrupt it.
+ */
+static void *
+keep_snapshots(void *arg)
 {
 	struct ocspd *d = arg;
 	int64_t interval = d->settings->ocsp.snapshot_interval_s * 1000000;
 	int64_t next = clock_mono_us() + interval;
 
 	while (!daemon_stopping()) {
-		responder_step(d->responder);
-		crls_step(d->crls);
 		if (clock_mono_us() >= next) {
 			save(d);
 			next = clock_mono_us() + interval;
 		}
 		pause_ms(TICK_MS);
+	}
+	next = clock_mono_us() + PATIENCE_US;
+	while (!atomic_load(&d->idle) && clock_mono_us() < next)
+		pause_ms(END_TICK_MS);
+	save(d);
+	if (!atomic_load(&d->idle)) {
+		log_event(LOG_WARN, "ended", "msg",
+		    "the database does not answer: not waited for", NULL);
+		_exit(0);
 	}
 	return NULL;
 }
@@ -214,7 +257,8 @@ run(struct ocspd *d)
 }
 
 static int
-start_house(struct ocspd *d, pthread_t *thread, struct err *e)
+start_thread(
+    struct ocspd *d, void *(*body)(void *), pthread_t *thread, struct err *e)
 {
 	sigset_t all, before;
 	int rc;
@@ -222,7 +266,7 @@ start_house(struct ocspd *d, pthread_t *thread, struct err *e)
 	/* signals belong to the main thread */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(thread, NULL, keep_house, d);
+	rc = pthread_create(thread, NULL, body, d);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc == 0 ? 0 : err_set(e, ERR_UNAVAILABLE, "no thread");
 }
@@ -233,17 +277,23 @@ run_all(struct ocspd *d)
 	const struct feed_conf feed = { &d->world, d->read_db,
 		d->settings->ocsp.snapshot, d->accept,
 		d->settings->ocsp.files };
-	pthread_t house;
+	pthread_t house, snapshots;
 	struct err e;
 
 	if (confine(d, &e) == -1)
 		return daemon_fail("sandbox", &e);
 	d->feed = feed_new(&feed);
-	if (open_http(d, &e) == -1 || start_house(d, &house, &e) == -1)
+	if (open_http(d, &e) == -1 ||
+	    start_thread(d, keep_house, &house, &e) == -1)
 		return daemon_fail("start", &e);
+	if (start_thread(d, keep_snapshots, &snapshots, &e) == -1) {
+		(void)daemon_fail("start", &e);
+		_exit(1); /* the other thread uses all of it */
+	}
 	run(d);
 	(void)pthread_join(house, NULL);
-	save(d);
+	atomic_store(&d->idle, true);
+	(void)pthread_join(snapshots, NULL);
 	return 0;
 }
 

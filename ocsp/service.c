@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/b64.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "ocsp/reply.h"
 
 #define METRICS_MAX ((size_t)1024 * 1024)
 #define HEALTH_MAX ((size_t)64 * 1024)
@@ -42,9 +42,9 @@ _Static_assert(sizeof(kind_labels) / sizeof(kind_labels[0]) == ANSWER__COUNT,
     "every kind has a label");
 
 static void
-drop_ready(void *value)
+drop_reply(void *value)
 {
-	http_ready_free(value);
+	reply_free(value);
 }
 
 static struct http_ready *
@@ -97,7 +97,7 @@ service_new(const struct service_conf *conf)
 	if (s == NULL)
 		abort();
 	s->conf = *conf;
-	s->cache = cache_new(conf->cache, drop_ready);
+	s->cache = cache_new(conf->cache, drop_reply);
 	make_errors(s);
 	for (k = 0; k < ANSWER__COUNT; k++)
 		s->kinds[k] = metrics_counter("chancery_ocsp_answers_total",
@@ -146,89 +146,50 @@ service_thread_free(void *thread)
 	free(t);
 }
 
+static bool
+is_read(const struct http_now_request *req)
+{
+	return strcmp(req->method, "GET") == 0 ||
+	       strcmp(req->method, "HEAD") == 0;
+}
+
 static void
 send_cached(void *arg, void *value)
 {
-	http_now_send(arg, value);
-}
-
-/*
- * RFC 9919 section 7: caches may keep an answer until a better one is there,
- * which is before its end; not one with a nonce or several certificates.
- */
-static void
-add_cache_headers(struct http_reply *reply, const struct answer *a,
-    struct arena *arena, int64_t now)
-{
-	char *date = arena_alloc(arena, HTTP_DATE_SIZE);
-	char *expires = arena_alloc(arena, HTTP_DATE_SIZE);
-	uint8_t hash[32];
-
-	http_date(a->this_update, date);
-	http_date(a->next_update, expires);
-	http_header_add(reply, "Last-Modified", date);
-	http_header_add(reply, "Expires", expires);
-	if (EVP_Digest(a->body.p, a->body.n, hash, NULL, EVP_sha256(), NULL) ==
-	    1)
-		http_header_add(reply, "ETag",
-		    arena_printf(arena, "\"%s\"",
-			hex_encode(arena, span_of(hash, sizeof(hash)))));
-	http_header_add(reply, "Cache-Control",
-	    arena_printf(arena,
-		"max-age=%" PRId64 ", public, no-transform, must-revalidate",
-		a->fresh_until > now ? a->fresh_until - now - 1 : 0));
-}
-
-static struct http_ready *
-wrap(const struct answer *a, const struct answer_plan *plan)
-{
-	struct http_reply reply = {
-		.status = 200, .content_type = TYPE, .body = a->body
-	};
-	struct http_ready *ready;
-	struct arena *arena;
-	struct err e;
-	int rc;
-
-	if (!plan->cacheable) {
-		rc = http_ready_new(&reply, &ready, &e);
-		return rc == -1 ? NULL : ready;
-	}
-	arena = arena_new();
-	add_cache_headers(&reply, a, arena, plan->now);
-	rc = http_ready_new(&reply, &ready, &e);
-	arena_free(arena);
-	return rc == -1 ? NULL : ready;
+	reply_send(value, arg);
 }
 
 static void
-send_new(struct thread *t, struct http_now *now)
+send_new(struct thread *t, const struct http_now_request *req)
 {
 	struct service *s = t->service;
 	const struct answer_plan *plan = &t->plan;
 	const struct cache_ask key = { plan->key, plan->word, plan->now };
-	struct http_ready *ready;
+	struct reply *reply;
 	struct answer a;
 
 	answer_make(t->answerer, plan, &a);
 	metric_add(s->kinds[a.kind], 1);
 	if (!a.is_signed) {
-		http_now_send(now, s->errors[a.kind]);
+		http_now_send(req->now, s->errors[a.kind]);
 		return;
 	}
 	metric_add(s->signatures, 1);
-	ready = wrap(&a, plan);
-	if (ready == NULL)
+	reply = reply_new(&a, plan->now,
+	    plan->cacheable ? REPLY_KEPT
+	    : is_read(req)  ? REPLY_STALE
+			    : REPLY_PLAIN);
+	if (reply == NULL)
 		return;
-	http_now_send(now, ready);
+	reply_send(reply, req);
 	if (plan->cacheable)
-		cache_put(s->cache, &key, a.fresh_until, ready);
+		cache_put(s->cache, &key, a.fresh_until, reply);
 	else
-		http_ready_free(ready);
+		reply_free(reply);
 }
 
 static void
-answer(struct thread *t, struct span der, struct http_now *now)
+answer(struct thread *t, struct span der, const struct http_now_request *req)
 {
 	struct service *s = t->service;
 	const struct answer_plan *plan = &t->plan;
@@ -238,20 +199,15 @@ answer(struct thread *t, struct span der, struct http_now *now)
 		const struct cache_ask key = { plan->key, plan->word,
 			plan->now };
 
-		if (cache_use(s->cache, &key, send_cached, now)) {
+		/* the cache hands its argument on as it is */
+		if (cache_use(
+			s->cache, &key, send_cached, (void *)(uintptr_t)req)) {
 			metric_add(s->hits, 1);
 			metric_add(s->kinds[plan->kind], 1);
 			return;
 		}
 	}
-	send_new(t, now);
-}
-
-static bool
-is_read(const struct http_now_request *req)
-{
-	return strcmp(req->method, "GET") == 0 ||
-	       strcmp(req->method, "HEAD") == 0;
+	send_new(t, req);
 }
 
 /* What follows the prefix that a path begins with, or NULL. */
@@ -276,14 +232,14 @@ ask(struct thread *t, const struct http_now_request *req, const char *rest)
 	size_t n;
 
 	if (strcmp(req->method, "POST") == 0)
-		answer(t, req->body, req->now);
+		answer(t, req->body, req);
 	else if (!is_read(req))
 		http_now_send(req->now, t->service->not_allowed);
 	else if (ocsp_req_decode_path(rest, t->der, sizeof(t->der), &n, &e) ==
 		 -1)
-		answer(t, span_of(NULL, 0), req->now);
+		answer(t, span_of(NULL, 0), req);
 	else
-		answer(t, span_of(t->der, n), req->now);
+		answer(t, span_of(t->der, n), req);
 }
 
 static void

@@ -185,23 +185,6 @@ type_of(const char *path)
 	return "application/octet-stream";
 }
 
-/* Whether a list of entity tags has this one, or is "*" (RFC 9110 13.1.2). */
-static bool
-has_etag(const char *list, const char *etag)
-{
-	size_t n = strlen(etag);
-	const char *p;
-
-	if (strcmp(list, "*") == 0)
-		return true;
-	for (p = list; (p = strstr(p, etag)) != NULL; p += n) {
-		if ((p == list || strchr(" ,/", p[-1]) != NULL) &&
-		    (p[n] == '\0' || strchr(" ,", p[n]) != NULL))
-			return true;
-	}
-	return false;
-}
-
 static bool
 is_unchanged(const struct http_now *now, const struct thing *t)
 {
@@ -210,7 +193,7 @@ is_unchanged(const struct http_now *now, const struct thing *t)
 	int64_t at;
 
 	if (tags != NULL)
-		return has_etag(tags, t->etag);
+		return http_etag_listed(tags, t->etag);
 	if (since == NULL)
 		return false;
 	at = http_date_parse(since);

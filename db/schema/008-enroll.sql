@@ -30,7 +30,10 @@ CREATE UNIQUE INDEX secret_name ON secret (name) WHERE revoked_at IS NULL;
 GRANT SELECT, INSERT (name, kind, one_time, salt, hash, profile, names,
     operator, expires_at), UPDATE (revoked_at) ON secret TO chancery_oper;
 GRANT SELECT, UPDATE (used_at, used_protocol, used_txn) ON secret
-    TO chancery_enroll, chancery_oper, chancery_pub;
+    TO chancery_enroll, chancery_oper;
+-- pub reserves certificates, but compares no secrets.
+GRANT SELECT (id, expires_at, revoked_at, used_at, used_protocol, used_txn),
+    UPDATE (used_at, used_protocol, used_txn) ON secret TO chancery_pub;
 
 -- state: 0 pending, 1 intent, 2 void, 3 approved, 4 rejected.
 ALTER TABLE request DROP CONSTRAINT request_state_check,
@@ -70,7 +73,7 @@ BEGIN
 	IF NEW.state NOT IN (3, 4) OR NEW.state = OLD.state THEN
 		RETURN NEW;
 	END IF;
-	IF OLD.state <> 0 OR
+	IF OLD.state IS DISTINCT FROM 0 OR
 	    NOT pg_has_role(current_user, 'chancery_oper', 'MEMBER') OR
 	    NOT EXISTS (SELECT FROM pending p
 		LEFT JOIN secret s ON s.id = p.secret
@@ -86,6 +89,35 @@ BEGIN
 END $$;
 CREATE TRIGGER request_decided BEFORE UPDATE OF state ON request
     FOR EACH ROW EXECUTE FUNCTION request_decided();
+CREATE TRIGGER request_made BEFORE INSERT ON request
+    FOR EACH ROW WHEN (NEW.state > 2) EXECUTE FUNCTION request_decided();
+
+-- An approval is for the request that was decided on, and for no other.
+CREATE FUNCTION request_stands() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE EXCEPTION 'what waits or was approved cannot be changed'
+	    USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER request_stands BEFORE UPDATE ON request FOR EACH ROW
+    WHEN (OLD.state IN (0, 3) AND (OLD.protocol, OLD.txn, OLD.request_hash)
+	IS DISTINCT FROM (NEW.protocol, NEW.txn, NEW.request_hash))
+    EXECUTE FUNCTION request_stands();
+
+-- Whoever changes what waits has asked for it.
+CREATE FUNCTION pending_changed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = chancery, pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM request r WHERE r.protocol = OLD.protocol
+	    AND r.txn = OLD.txn AND r.state = 3) THEN
+		RAISE EXCEPTION 'what was approved cannot be changed'
+		    USING ERRCODE = 'insufficient_privilege';
+	END IF;
+	NEW.login := session_user;
+	RETURN NEW;
+END $$;
+CREATE TRIGGER pending_changed
+    BEFORE UPDATE OF body, summary, secret, login ON pending
+    FOR EACH ROW EXECUTE FUNCTION pending_changed();
 
 -- The certificates of a key: as fast at any size, and no dearer to keep than
 -- the bloom index it replaces (docs/adr/0003).

@@ -65,7 +65,7 @@ const char *problem_urn(enum problem_type type);
 /*
  * The type that a kind of error of the pipeline becomes, and the text that
  * the client sees: the error's own for MALFORMED, REFUSED, BAD_KEY, BAD_POP,
- * CONFLICT and NOT_FOUND, a fixed one for the others.
+ * CONFLICT, NOT_FOUND and LIMITED, a fixed one for the others.
  */
 enum problem_type problem_of_kind(enum err_kind kind);
 const char *problem_text(const struct err *e);

@@ -121,7 +121,6 @@ issue_with(struct est_req *r, struct request *req, const struct keygen *key,
 	struct enroll_result res;
 	struct span certs;
 
-	req->want.spki = key->spki;
 	if (enroll_submit(r->w->ctx, req, &res, e) == -1)
 		return -1;
 	if (res.status == ENROLL_PENDING) {
@@ -141,8 +140,21 @@ issue_with(struct est_req *r, struct request *req, const struct keygen *key,
 
 /*
  * A key is sent once: the certificate of an earlier answer to the same
- * request is of no use any more.
+ * request is of no use any more.  What would be refused leaves it alone;
+ * submitting says why.
  */
+static int
+supersede(struct est_req *r, const struct request *req, struct err *e)
+{
+	struct policy_plan plan;
+	struct span tbs;
+	struct err why;
+
+	if (enroll_explain(r->w->ctx, req, NULL, &plan, &tbs, &why) == -1)
+		return 0;
+	return revoke_superseded(r->w->ctx, req->protocol, req->txn, e);
+}
+
 int
 est_serverkeygen(struct est_req *r, struct err *e)
 {
@@ -154,9 +166,10 @@ est_serverkeygen(struct est_req *r, struct err *e)
 	    keygen_check_plain(req.want.raw, e) == -1)
 		return -1;
 	begin(r, &req);
-	if (revoke_superseded(r->w->ctx, req.protocol, req.txn, e) == -1)
+	if (keygen_make(r->a, r->profile->est.server_key, &key, e) == -1)
 		return -1;
-	rc = keygen_make(r->a, r->profile->est.server_key, &key, e);
+	req.want.spki = key.spki;
+	rc = supersede(r, &req, e);
 	if (rc == 0)
 		rc = issue_with(r, &req, &key, e);
 	keygen_clear(&key);

@@ -16,6 +16,8 @@
 #define CSRATTRS_TYPE "application/csrattrs"
 /* Seconds until a client may try again what failed for our reasons. */
 #define RETRY_AFTER "5"
+/* And what was too much for an hour. */
+#define RETRY_LIMITED "600"
 
 static int (*const handlers[])(struct est_req *, struct err *) = {
 	[EST_CACERTS] = est_cacerts,
@@ -159,8 +161,9 @@ reply_error(struct est_req *r, const struct err *e)
 		return;
 	}
 	est_reply_text(r, status, est_status_text(e));
-	if (status == 503)
-		http_header_add(r->reply, "Retry-After", RETRY_AFTER);
+	if (status == 503 || status == 429)
+		http_header_add(r->reply, "Retry-After",
+		    status == 503 ? RETRY_AFTER : RETRY_LIMITED);
 }
 
 void

@@ -17,6 +17,7 @@ static const struct {
 	[ERR_BAD_KEY] = { 400, NULL },
 	[ERR_CONFLICT] = { 409, "the same request was made in another way" },
 	[ERR_NOT_FOUND] = { 404, "no such resource" },
+	[ERR_LIMITED] = { 429, NULL },
 	[ERR_UNAVAILABLE] = { 503,
 	    "a part of the service is down, try again later" },
 	[ERR_INTERNAL] = { 500, "internal error" },

@@ -11,8 +11,8 @@
 int est_status(enum err_kind kind);
 
 /*
- * What the client sees: the error's own text for MALFORMED, REFUSED, BAD_KEY
- * and BAD_POP, a fixed one for the others.
+ * What the client sees: the error's own text for MALFORMED, REFUSED, BAD_KEY,
+ * BAD_POP and LIMITED, a fixed one for the others.
  */
 const char *est_status_text(const struct err *e);
 

@@ -29,7 +29,8 @@
 #include "tests/attack/signd_fixture.h"
 #include "tests/unit/crl_sample.h"
 
-#define SLOT 0x18 /* node 3, slot 0 */
+#define SLOT 0x1a  /* node 3, the slot of the pub role */
+#define OTHER 0x18 /* node 3, slot 0 */
 #define DAY ((int64_t)86400)
 
 AUTO_DEFINE(X509, X509_free);
@@ -41,6 +42,7 @@ AUTO_DEFINE(FILE, fclose);
 static struct fixture fx;
 static struct sign_client *client;
 static EVP_PKEY *host_key;
+static uint8_t slot = SLOT;
 static uint8_t number[2] = { 1, 0 };
 static const char *const url[] = { CRL_SAMPLE_URL, "http://evil.test/",
 	"http://crl.test/1.crl", "http://crl.test/2.crl" };
@@ -91,7 +93,7 @@ ask(int fd, struct sign_reply *r, struct err *e)
 {
 	struct sign_request req = { .kind = SIGN_CRL,
 		.key = "ca",
-		.slot = SLOT,
+		.slot = slot,
 		.request_id = "crl",
 		.crl_fd = fd };
 
@@ -332,12 +334,14 @@ test_other_roles(void **state)
 	size_t i;
 
 	(void)state;
+	slot = OTHER;
 	for (i = 0; i < 2; i++) {
 		client = sign_client_new(fx.run, roles[i], 5000);
 		crl_refused(&h, 5000, "compiled in");
 		sign_client_free(client);
 	}
 	client = pub;
+	slot = SLOT;
 }
 
 /* What a claim and a certificate say; zeroed members are good. */
@@ -388,7 +392,7 @@ ask_responder(const struct responder *r, struct err *e)
 	static uint8_t fill = 1;
 	AUTO(EVP_PKEY) key = EVP_EC_gen("P-256");
 	AUTO(EVP_PKEY) other = EVP_EC_gen("P-256");
-	struct fixture_tbs t = { .slot = SLOT,
+	struct fixture_tbs t = { .slot = slot,
 		.fill = fill++,
 		.cn = "OCSP h1",
 		.dns = "",
@@ -398,7 +402,7 @@ ask_responder(const struct responder *r, struct err *e)
 		.spki = spki_of(key) };
 	struct sign_request req = { .kind = SIGN_RESPONDER,
 		.key = "ca",
-		.slot = SLOT,
+		.slot = slot,
 		.tbs = fixture_tbs(&fx, &t),
 		.request_id = "responder",
 		.responder_host = r->host == NULL ? "h1" : r->host,
@@ -450,13 +454,13 @@ test_responder(void **state)
 static void
 test_responder_kind(void **state)
 {
-	struct fixture_tbs t = { .slot = SLOT,
+	struct fixture_tbs t = { .slot = slot,
 		.cn = "OCSP h1",
 		.dns = "",
 		.eku = "1.3.6.1.5.5.7.3.9" };
 	struct sign_request req = { .kind = SIGN_CERT,
 		.key = "ca",
-		.slot = SLOT,
+		.slot = slot,
 		.tbs = fixture_tbs(&fx, &t),
 		.request_id = "r" };
 	struct responder good = { .host = "h1" };
@@ -468,7 +472,9 @@ test_responder_kind(void **state)
 	is_refused(sign_client_sign(client, fx.a, &req, &r, &e), &e,
 	    "without a responder's claim");
 	client = sign_client_new(fx.run, "enroll", 5000);
+	slot = OTHER;
 	is_refused(ask_responder(&good, &e), &e, "compiled in");
+	slot = SLOT;
 	sign_client_free(client);
 	client = pub;
 }
@@ -501,7 +507,7 @@ test_logged(void **state)
 	(void)state;
 	fixture_stop(&fx);
 	if (sign_log_verify(
-		arena_printf(fx.a, "%s/sign-18.log", fx.state), &sum, &e) != 0)
+		arena_printf(fx.a, "%s/sign-1a.log", fx.state), &sum, &e) != 0)
 		fail_msg("%s", e.text);
 	/* 9 lists, 2 responder certificates */
 	assert_int_equal(sum.signatures, 11);

@@ -60,6 +60,9 @@ struct ocspd_reply {
 void ocspd_ask(struct ocspd *d, const char *path, struct span body,
     const char *header, struct ocspd_reply *out);
 
+/* HEAD: no body comes. */
+void ocspd_head(struct ocspd *d, const char *path, struct ocspd_reply *out);
+
 /*
  * Asks about a serial (a GET by RFC 6960 A.1) and judges: the status, or
  * -10 - OCSPResponseStatus when there is none, -1 when it is wrong.
@@ -71,6 +74,20 @@ bool ocspd_becomes(struct ocspd *d, struct span serial, int want);
 
 /* SQL as the database's superuser. */
 void ocspd_sql(struct ocspd *d, const char *sql);
+
+/* Ends a statement: what its query "t" changed goes into the feed, too. */
+#define OCSPD_FEED                                                             \
+	" INSERT INTO status_change (writer, seq, cert_id, not_after,"         \
+	" revoked_at, issuer, status, reason, serial) SELECT 4096,"            \
+	" (SELECT coalesce(max(seq), 0) FROM status_change"                    \
+	" WHERE writer = 4096) + row_number() OVER (), cert_id, not_after,"    \
+	" revoked_at, issuer, status, reason, serial FROM t"
+
+/* Issues certificates number 'from' to 'to', as writer 4096. */
+void ocspd_issue(struct ocspd *d, int from, int to);
+
+/* The serial of certificate 'n' (1 to 255); static until the next call. */
+struct span ocspd_serial(int n);
 
 /* Waits up to ten seconds for "/health" to have this status and text. */
 bool ocspd_health(struct ocspd *d, long status, const char *text);

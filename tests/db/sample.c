@@ -124,3 +124,21 @@ sample_request(struct db *db, struct arena *a, const char *txn,
 
 	return store_request_get(db, a, &key, out, e);
 }
+
+void
+sample_open(struct sample_roles *out)
+{
+	out->pg = pg_new();
+	out->oper = db_new(pg_conninfo(out->pg, "chancery_oper"), "t");
+	out->pub = db_new(pg_conninfo(out->pg, "chancery_pub"), "t");
+	out->ocsp = db_new(pg_conninfo(out->pg, "chancery_ocsp"), "t");
+}
+
+void
+sample_close(struct sample_roles *r)
+{
+	db_free(r->oper);
+	db_free(r->pub);
+	db_free(r->ocsp);
+	pg_free(r->pg);
+}

@@ -28,6 +28,17 @@ void sample_check(const struct sample *s, const struct store_cert *got);
 int sample_request(struct db *db, struct arena *a, const char *txn,
     struct store_request *out, struct err *e);
 
+/*
+ * A throw-away cluster with a connection of each of three roles; what
+ * sample_close frees.  A failure ends the process.
+ */
+struct sample_roles {
+	struct pg *pg;
+	struct db *oper, *pub, *ocsp;
+};
+void sample_open(struct sample_roles *out);
+void sample_close(struct sample_roles *r);
+
 /* Registers an issuer as role oper and returns its id. */
 int sample_issuer(struct db *db, const char *name);
 

@@ -14,8 +14,7 @@
 #include "db/store_crl.h"
 #include "tests/db/sample.h"
 
-static struct pg *pg;
-static struct db *oper, *pub, *ocsp;
+static struct sample_roles roles;
 static struct arena *a;
 static struct err e;
 static const char *one[] = { "/crl/root.crl" };
@@ -61,24 +60,24 @@ test_put(void **state)
 	int id;
 
 	(void)state;
-	assert_int_equal(store_authority_put(oper, &x, &e), 0);
+	assert_int_equal(store_authority_put(roles.oper, &x, &e), 0);
 	id = x.id;
 	x.paths = two;
 	x.n_paths = 2;
 	x.cert = span_of("newer", 5);
-	assert_int_equal(store_authority_put(oper, &x, &e), 0);
+	assert_int_equal(store_authority_put(roles.oper, &x, &e), 0);
 	assert_int_equal(x.id, id);
-	assert_int_equal(store_authority_put(oper, &other, &e), -1);
+	assert_int_equal(store_authority_put(roles.oper, &other, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	x.name = "again";
-	assert_int_equal(store_authority_put(oper, &x, &e), -1);
+	assert_int_equal(store_authority_put(roles.oper, &x, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	x.n_paths = 0;
 	x.name = "root";
-	assert_int_equal(store_authority_put(oper, &x, &e), -1);
-	assert_int_equal(store_authority_put(pub, &x, &e), -1);
+	assert_int_equal(store_authority_put(roles.oper, &x, &e), -1);
+	assert_int_equal(store_authority_put(roles.pub, &x, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
-	assert_int_equal(store_authority_list(ocsp, a, &list, &n, &e), 0);
+	assert_int_equal(store_authority_list(roles.ocsp, a, &list, &n, &e), 0);
 	assert_int_equal(n, 2);
 	assert_string_equal(list[0].name, "issuing");
 	assert_int_equal(list[0].n_paths, 0);
@@ -99,20 +98,20 @@ test_rises(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(store_authority_put(oper, &x, &e), 0);
-	assert_int_equal(insert(oper, x.id, 10, now), 0);
-	assert_int_equal(insert(oper, x.id, 10, now), -1);
+	assert_int_equal(store_authority_put(roles.oper, &x, &e), 0);
+	assert_int_equal(insert(roles.oper, x.id, 10, now), 0);
+	assert_int_equal(insert(roles.oper, x.id, 10, now), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
-	assert_int_equal(insert(oper, x.id, 9, now), -1);
+	assert_int_equal(insert(roles.oper, x.id, 9, now), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
-	assert_int_equal(insert(oper, x.id, 11, now - 1), -1);
-	assert_int_equal(insert(pub, x.id, 12, now), -1);
+	assert_int_equal(insert(roles.oper, x.id, 11, now - 1), -1);
+	assert_int_equal(insert(roles.pub, x.id, 12, now), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
-	assert_int_equal(insert(oper, x.id, 12, now), 0);
+	assert_int_equal(insert(roles.oper, x.id, 12, now), 0);
 	/* issuers' lists are the publisher's as before */
-	assert_int_equal(store_authority_list(oper, a, &list, &n, &e), 0);
-	assert_int_equal(insert(pub, list[0].id, 10, now), 0);
-	assert_int_equal(insert(pub, list[0].id, 9, now), 0);
+	assert_int_equal(store_authority_list(roles.oper, a, &list, &n, &e), 0);
+	assert_int_equal(insert(roles.pub, list[0].id, 10, now), 0);
+	assert_int_equal(insert(roles.pub, list[0].id, 9, now), 0);
 }
 
 static int
@@ -120,13 +119,8 @@ setup(void **state)
 {
 	(void)state;
 	a = arena_new();
-	pg = pg_new();
-	if (pg == NULL)
-		return -1;
-	oper = db_new(pg_conninfo(pg, "chancery_oper"), "t");
-	pub = db_new(pg_conninfo(pg, "chancery_pub"), "t");
-	ocsp = db_new(pg_conninfo(pg, "chancery_ocsp"), "t");
-	(void)sample_issuer(oper, "issuing");
+	sample_open(&roles);
+	(void)sample_issuer(roles.oper, "issuing");
 	return 0;
 }
 
@@ -134,10 +128,7 @@ static int
 teardown(void **state)
 {
 	(void)state;
-	db_free(oper);
-	db_free(pub);
-	db_free(ocsp);
-	pg_free(pg);
+	sample_close(&roles);
 	arena_free(a);
 	return 0;
 }

@@ -19,8 +19,7 @@
 #define CERTS 40
 #define PIECE 1000
 
-static struct pg *pg;
-static struct db *oper, *pub, *ocsp;
+static struct sample_roles roles;
 static struct writer *w;
 static struct arena *a;
 static int issuer, other;
@@ -87,7 +86,7 @@ query(struct store_crl_query *q)
 
 	q->take = take;
 	q->arg = &g;
-	good(store_crl_revoked(pub, q, &e), &e);
+	good(store_crl_revoked(roles.pub, q, &e), &e);
 	for (i = 1; i < g.n; i++)
 		assert_true(
 		    span_cmp(g.rows[i - 1].serial, g.rows[i].serial) < 0);
@@ -145,40 +144,124 @@ test_stopped(void **state)
 	struct err e;
 
 	(void)state;
-	assert_int_equal(store_crl_revoked(pub, &q, &e), -1);
+	assert_int_equal(store_crl_revoked(roles.pub, &q, &e), -1);
 	assert_string_equal(e.text, "three");
 	assert_int_equal(query(&q).n, 9);
+}
+
+/* What is told since the last time; each one is of 'issuer'. */
+static size_t
+news(struct store_crl_feed *f, struct span *first)
+{
+	struct store_crl_changes c;
+	struct err e;
+	size_t i;
+
+	good(store_crl_news(roles.pub, a, f, &c, &e), &e);
+	assert_false(c.back);
+	for (i = 0; i < c.n; i++)
+		assert_int_equal(c.list[i].issuer, issuer);
+	*first = c.n == 0 ? span_of(NULL, 0) : c.list[0].serial;
+	return c.n;
 }
 
 static void
 test_news(void **state)
 {
 	struct store_crl_feed f = { NULL, 0 };
+	struct store_crl_changes c;
+	struct span serial;
 	struct sample s;
 	struct err e;
-	int *list;
-	size_t n;
 
 	(void)state;
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 0);
 	sample_init(&s, issuer, 1000);
 	sample_issue(w, &s);
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 0);
 	revoke(20, 6);
 	revoke(21, 6);
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 1);
-	assert_int_equal(list[0], issuer);
+	assert_int_equal(news(&f, &serial), 2);
+	assert_true(span_eq(serial, samples[20].cert.serial));
 	release(20);
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 1);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_true(span_eq(serial, samples[20].cert.serial));
 	release(21);
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	good(store_crl_news(pub, a, &f, &list, &n, &e), &e);
-	assert_int_equal(n, 0);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_int_equal(news(&f, &serial), 0);
+	/* a database that went back */
+	f.list[0].seq += 1000000;
+	good(store_crl_news(roles.pub, a, &f, &c, &e), &e);
+	assert_true(c.back);
+	assert_int_equal(news(&f, &serial), 0);
 	store_crl_feed_clear(&f);
+}
+
+/* Too many to tell: the issuer alone. */
+static void
+test_much_news(void **state)
+{
+	struct db *owner = db_new_bare(pg_conninfo(roles.pg, "postgres"), "t");
+	struct store_crl_feed f = { NULL, 0 };
+	struct span serial;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(news(&f, &serial), 0);
+	good(db_script(owner,
+		 arena_printf(a,
+		     "SET search_path = chancery;"
+		     "INSERT INTO writer VALUES (20000, 1, 'x', 'x', now());"
+		     "INSERT INTO status_change (writer, seq, cert_id,"
+		     " not_after, revoked_at, issuer, status, reason, serial)"
+		     " SELECT 20000, i, i, now(), now(), %d, 1, 1, '\\x42'"
+		     " FROM generate_series(1, %d) i",
+		     issuer, STORE_CRL_CHANGES_MAX + 1),
+		 &e),
+	    &e);
+	assert_int_equal(news(&f, &serial), 1);
+	assert_int_equal(serial.n, 0);
+	assert_int_equal(news(&f, &serial), 0);
+	store_crl_feed_clear(&f);
+	db_free(owner);
+}
+
+/* How some certificates stand, told as those of the whole list. */
+static void
+test_some(void **state)
+{
+	const struct span ask[] = { samples[0].cert.serial,
+		samples[1].cert.serial, samples[2].cert.serial,
+		samples[30].cert.serial };
+	struct got g = { .n = 0 };
+	struct store_crl_query q = { .issuer = issuer,
+		.mark = { .at = STORE_CRL_NO_TIME },
+		.take = take,
+		.arg = &g };
+	struct got all = query(&q);
+	struct err e;
+	size_t i, k, same = 0;
+
+	(void)state;
+	q.arg = &g;
+	good(store_crl_revoked_of(roles.pub, &q, ask, 4, &e), &e);
+	assert_int_equal(g.n, 2);
+	assert_true(span_cmp(g.rows[0].serial, g.rows[1].serial) < 0);
+	for (i = 0; i < g.n; i++) {
+		for (k = 0; k < all.n; k++)
+			same +=
+			    span_eq(g.rows[i].serial, all.rows[k].serial) &&
+			    g.rows[i].revoked_at == all.rows[k].revoked_at &&
+			    g.rows[i].reason == all.rows[k].reason &&
+			    g.rows[i].invalidity_at ==
+				all.rows[k].invalidity_at;
+	}
+	assert_int_equal(same, 2);
+	g.n = 0;
+	q.mark = (struct store_crl_mark){ .at = INT64_C(4000000000) };
+	good(store_crl_revoked_of(roles.pub, &q, ask, 4, &e), &e);
+	assert_int_equal(g.n, 0);
+	good(store_crl_revoked_of(roles.pub, &q, ask, 0, &e), &e);
 }
 
 /* Expired entries leave in the order of their times, as many as may. */
@@ -193,17 +276,17 @@ test_advance(void **state)
 
 	(void)state;
 	assert_int_equal(query(&q).n, 9);
-	good(store_crl_advance(pub, a, &q, &l, &e), &e);
+	good(store_crl_advance(roles.pub, a, &q, &l, &e), &e);
 	assert_int_equal(l.gone, 0);
 	assert_int_equal(query(&q).n, 9);
 	l = (struct store_crl_leave){ far, 4, 0 };
-	good(store_crl_advance(pub, a, &q, &l, &e), &e);
+	good(store_crl_advance(roles.pub, a, &q, &l, &e), &e);
 	assert_int_equal(l.gone, 4);
 	assert_int_equal(query(&q).n, 5);
-	good(store_crl_advance(pub, a, &q, &l, &e), &e);
+	good(store_crl_advance(roles.pub, a, &q, &l, &e), &e);
 	assert_int_equal(l.gone, 4);
 	assert_int_equal(query(&q).n, 1);
-	good(store_crl_advance(pub, a, &q, &l, &e), &e);
+	good(store_crl_advance(roles.pub, a, &q, &l, &e), &e);
 	assert_int_equal(l.gone, 1);
 	assert_int_equal(query(&q).n, 0);
 }
@@ -252,9 +335,9 @@ test_publish(void **state)
 	struct err e;
 
 	(void)state;
-	good(store_crl_lease(pub, "a", 60, &epoch, &e), &e);
-	good(publish(pub, &c, epoch, &e), &e);
-	good(store_crl_current(ocsp, a, &all, &e), &e);
+	good(store_crl_lease(roles.pub, "a", 60, &epoch, &e), &e);
+	good(publish(roles.pub, &c, epoch, &e), &e);
+	good(store_crl_current(roles.ocsp, a, &all, &e), &e);
 	assert_int_equal(all.n, 1);
 	assert_int_equal(all.list[0].number, 5);
 	assert_string_equal(all.list[0].scope, "full");
@@ -263,23 +346,23 @@ test_publish(void **state)
 	assert_int_equal(all.list[0].mark.at, 77);
 	assert_true(span_eq(all.list[0].mark.serial, c.mark.serial));
 	assert_memory_equal(all.list[0].sha256, c.sha256, 32);
-	good(store_crl_piece(ocsp, a, all.list[0].id, 1, &piece, &e), &e);
+	good(store_crl_piece(roles.ocsp, a, all.list[0].id, 1, &piece, &e), &e);
 	assert_int_equal(piece.n, 10);
 	assert_int_equal(piece.p[0], 5);
 	assert_int_equal(
-	    store_crl_piece(ocsp, a, all.list[0].id, 2, &piece, &e), -1);
+	    store_crl_piece(roles.ocsp, a, all.list[0].id, 2, &piece, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	/* the same number again is no second list */
-	assert_int_equal(publish(pub, &c, epoch, &e), -1);
+	assert_int_equal(publish(roles.pub, &c, epoch, &e), -1);
 	assert_int_equal(e.kind, ERR_CONFLICT);
 	c = list_of("delta", 6, 5);
-	good(publish(pub, &c, epoch, &e), &e);
+	good(publish(roles.pub, &c, epoch, &e), &e);
 	c = list_of("full", 7, 0);
-	good(publish(pub, &c, epoch, &e), &e);
-	good(store_crl_numbered(pub, a, &c, 5, &got, &e), &e);
-	good(store_crl_gone(pub, &c, 0, &gone, &e), &e);
+	good(publish(roles.pub, &c, epoch, &e), &e);
+	good(store_crl_numbered(roles.pub, a, &c, 5, &got, &e), &e);
+	good(store_crl_gone(roles.pub, &c, 0, &gone, &e), &e);
 	assert_int_equal(gone, 4);
-	store_crl_release(pub, epoch);
+	store_crl_release(roles.pub, epoch);
 }
 
 /* The base of a current delta keeps its bytes, others lose them. */
@@ -291,43 +374,45 @@ test_clean(void **state)
 	struct err e;
 
 	(void)state;
-	good(publish(pub, &c, 0, &e), &e);
-	good(store_crl_numbered(pub, a, &c, 5, &base, &e), &e);
-	good(store_crl_numbered(pub, a, &c, 7, &old, &e), &e);
-	good(store_crl_clean(pub, 0, &e), &e);
-	good(store_crl_piece(pub, a, base.id, 0, &piece, &e), &e);
-	assert_int_equal(store_crl_piece(pub, a, old.id, 0, &piece, &e), -1);
-	good(store_crl_numbered(pub, a, &c, 7, &old, &e), &e);
-	good(store_crl_clean(pub, clock_now() + 60, &e), &e);
-	assert_int_equal(store_crl_numbered(pub, a, &c, 7, &old, &e), -1);
-	good(store_crl_numbered(pub, a, &c, 5, &base, &e), &e);
-	good(store_crl_numbered(pub, a, &c, 8, &old, &e), &e);
+	good(publish(roles.pub, &c, 0, &e), &e);
+	good(store_crl_numbered(roles.pub, a, &c, 5, &base, &e), &e);
+	good(store_crl_numbered(roles.pub, a, &c, 7, &old, &e), &e);
+	good(store_crl_clean(roles.pub, 0, &e), &e);
+	good(store_crl_piece(roles.pub, a, base.id, 0, &piece, &e), &e);
+	assert_int_equal(
+	    store_crl_piece(roles.pub, a, old.id, 0, &piece, &e), -1);
+	good(store_crl_numbered(roles.pub, a, &c, 7, &old, &e), &e);
+	good(store_crl_clean(roles.pub, clock_now() + 60, &e), &e);
+	assert_int_equal(store_crl_numbered(roles.pub, a, &c, 7, &old, &e), -1);
+	good(store_crl_numbered(roles.pub, a, &c, 5, &base, &e), &e);
+	good(store_crl_numbered(roles.pub, a, &c, 8, &old, &e), &e);
 }
 
 /* One of two publishes; who lost the lease publishes no more. */
 static void
 test_lease(void **state)
 {
-	struct db *second = db_new(pg_conninfo(pg, "chancery_pub"), "second");
+	struct db *second =
+	    db_new(pg_conninfo(roles.pg, "chancery_pub"), "second");
 	int64_t mine = 0, theirs = 0;
 	struct store_crl c = list_of("full", 20, 0);
 	struct err e;
 
 	(void)state;
-	good(store_crl_lease(pub, "a", 60, &mine, &e), &e);
+	good(store_crl_lease(roles.pub, "a", 60, &mine, &e), &e);
 	assert_true(mine > 0);
 	good(store_crl_lease(second, "b", 60, &theirs, &e), &e);
 	assert_int_equal(theirs, 0);
-	good(store_crl_lease(pub, "a", 0, &mine, &e), &e);
+	good(store_crl_lease(roles.pub, "a", 0, &mine, &e), &e);
 	good(store_crl_lease(second, "b", 60, &theirs, &e), &e);
 	assert_true(theirs > mine);
-	assert_int_equal(publish(pub, &c, mine, &e), -1);
+	assert_int_equal(publish(roles.pub, &c, mine, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAILABLE);
 	good(publish(second, &c, theirs, &e), &e);
-	good(store_crl_lease(pub, "a", 60, &mine, &e), &e);
+	good(store_crl_lease(roles.pub, "a", 60, &mine, &e), &e);
 	assert_int_equal(mine, 0);
 	store_crl_release(second, theirs);
-	good(store_crl_lease(pub, "a", 60, &mine, &e), &e);
+	good(store_crl_lease(roles.pub, "a", 60, &mine, &e), &e);
 	assert_true(mine > theirs);
 	db_free(second);
 }
@@ -345,11 +430,11 @@ test_grants(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		assert_int_equal(db_script(ocsp, never[i], &e), -1);
+		assert_int_equal(db_script(roles.ocsp, never[i], &e), -1);
 		assert_int_equal(e.kind, ERR_REFUSED);
 	}
-	assert_int_equal(db_script(pub, never[3], &e), -1);
-	assert_int_equal(db_script(pub, never[4], &e), -1);
+	assert_int_equal(db_script(roles.pub, never[3], &e), -1);
+	assert_int_equal(db_script(roles.pub, never[4], &e), -1);
 }
 
 static void
@@ -365,27 +450,27 @@ test_responder(void **state)
 	size_t n;
 
 	(void)state;
-	good(store_responder_put(ocsp, &ask, &e), &e);
-	good(store_responder_open(pub, a, &list, &n, &e), &e);
+	good(store_responder_put(roles.ocsp, &ask, &e), &e);
+	good(store_responder_open(roles.pub, a, &list, &n, &e), &e);
 	assert_int_equal(n, 1);
 	assert_true(span_eq(list[0].signature, ask.signature));
 	list[0].fault = "no";
-	good(store_responder_answer(pub, &list[0], &e), &e);
-	good(store_responder_get(ocsp, a, "h", issuer, &got, &e), &e);
+	good(store_responder_answer(roles.pub, &list[0], &e), &e);
+	good(store_responder_get(roles.ocsp, a, "h", issuer, &got, &e), &e);
 	assert_string_equal(got.fault, "no");
-	good(store_responder_open(pub, a, &list, &n, &e), &e);
+	good(store_responder_open(roles.pub, a, &list, &n, &e), &e);
 	assert_int_equal(n, 1);
 	list[0].cert = span_of("cert", 4);
-	good(store_responder_answer(pub, &list[0], &e), &e);
-	good(store_responder_open(pub, a, &list, &n, &e), &e);
+	good(store_responder_answer(roles.pub, &list[0], &e), &e);
+	good(store_responder_open(roles.pub, a, &list, &n, &e), &e);
 	assert_int_equal(n, 0);
-	good(store_responder_get(ocsp, a, "h", issuer, &got, &e), &e);
+	good(store_responder_get(roles.ocsp, a, "h", issuer, &got, &e), &e);
 	assert_true(span_is(got.cert, "cert"));
 	assert_null(got.fault);
 	ask.spki = span_of("other", 5);
-	good(store_responder_put(ocsp, &ask, &e), &e);
+	good(store_responder_put(roles.ocsp, &ask, &e), &e);
 	got.spki = span_of("key", 3);
-	assert_int_equal(store_responder_answer(pub, &got, &e), -1);
+	assert_int_equal(store_responder_answer(roles.pub, &got, &e), -1);
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 }
 
@@ -397,14 +482,11 @@ setup(void **state)
 
 	(void)state;
 	a = arena_new();
-	pg = pg_new();
-	oper = db_new(pg_conninfo(pg, "chancery_oper"), "t");
-	pub = db_new(pg_conninfo(pg, "chancery_pub"), "t");
-	ocsp = db_new(pg_conninfo(pg, "chancery_ocsp"), "t");
-	issuer = sample_issuer(oper, "one");
-	other = sample_issuer(oper, "two");
-	if (writer_new(pg_conninfo(pg, "chancery_oper"), "oper", "t", &w, &e) ==
-	    -1)
+	sample_open(&roles);
+	issuer = sample_issuer(roles.oper, "one");
+	other = sample_issuer(roles.oper, "two");
+	if (writer_new(pg_conninfo(roles.pg, "chancery_oper"), "oper", "t", &w,
+		&e) == -1)
 		return -1;
 	for (i = 0; i < CERTS; i++) {
 		sample_init(&samples[i], issuer, i);
@@ -418,10 +500,7 @@ teardown(void **state)
 {
 	(void)state;
 	writer_free(w);
-	db_free(oper);
-	db_free(pub);
-	db_free(ocsp);
-	pg_free(pg);
+	sample_close(&roles);
 	arena_free(a);
 	return 0;
 }
@@ -432,7 +511,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_revoked),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_some),
 		cmocka_unit_test(test_news),
+		cmocka_unit_test(test_much_news),
 		cmocka_unit_test(test_advance),
 		cmocka_unit_test(test_publish),
 		cmocka_unit_test(test_clean),

@@ -37,8 +37,7 @@ static struct settings_issuer one = { .name = "one",
 	.freshest_crl_urls_count = 2 };
 static const struct settings settings = { .issuers = &one, .issuers_count = 1 };
 
-static struct pg *pg;
-static struct db *oper, *pub, *ocsp;
+static struct sample_roles roles;
 static struct arena *a;
 static struct files *f;
 static int issuer;
@@ -72,13 +71,14 @@ publish(const char *scope, int64_t number, uint8_t fill, bool damaged)
 	memset(p, fill, SIZE);
 	(void)SHA256(p, SIZE, c.sha256);
 	c.sha256[0] ^= damaged;
-	good(store_crl_begin(pub, &c, &e), &e);
-	good(
-	    store_crl_put(pub, &c, 0, span_of(p, STORE_CRL_PIECE_MAX), &e), &e);
+	good(store_crl_begin(roles.pub, &c, &e), &e);
 	good(store_crl_put(
-		 pub, &c, 1, span_of(p, SIZE - STORE_CRL_PIECE_MAX), &e),
+		 roles.pub, &c, 0, span_of(p, STORE_CRL_PIECE_MAX), &e),
 	    &e);
-	good(store_crl_commit(pub, 0, &e), &e);
+	good(store_crl_put(
+		 roles.pub, &c, 1, span_of(p, SIZE - STORE_CRL_PIECE_MAX), &e),
+	    &e);
+	good(store_crl_commit(roles.pub, 0, &e), &e);
 }
 
 /* What a file is filled with; -1: there is none. */
@@ -102,7 +102,7 @@ sync_all(int want)
 	struct err e;
 	size_t n;
 
-	assert_int_equal(files_sync(f, ocsp, &n, &e), want);
+	assert_int_equal(files_sync(f, roles.ocsp, &n, &e), want);
 	return n;
 }
 
@@ -195,6 +195,34 @@ test_damaged(void **state)
 	assert_int_equal(left_over(), 0);
 }
 
+/* What was killed in mid-write leaves nothing behind; all else stays. */
+static void
+test_killed(void **state)
+{
+	static const char *const names[] = { "ca/.new-aZ09xy", ".new-000000",
+		".new-aZ09x", ".new-aZ09xyz", ".new-aZ09x.", ".old-aZ09xy",
+		"new-aZ09xy" };
+	const struct files_conf conf = { .dir = dir };
+	const char *path;
+	struct files *again;
+	struct err e;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 7; i++) {
+		path = arena_printf(a, "%s/%s", dir, names[i]);
+		assert_int_equal(
+		    file_replace(path, span_str("x"), 0600, &e), 0);
+	}
+	again = files_new(&settings, &conf);
+	for (i = 0; i < 7; i++) {
+		path = arena_printf(a, "%s/%s", dir, names[i]);
+		assert_int_equal(unlink(path), i < 2 ? -1 : 0);
+	}
+	files_free(again);
+	assert_int_equal(filled("ca/one.crl"), 'g');
+}
+
 /* One that cannot be written stops no other. */
 static void
 test_blocked(void **state)
@@ -238,7 +266,8 @@ root_name(void)
 static void
 make_root(void)
 {
-	const char *path = arena_printf(a, "%s/chain.pem", pg_dir(pg)), *pem;
+	const char *path = arena_printf(a, "%s/chain.pem", pg_dir(roles.pg)),
+		   *pem;
 	X509_NAME *name = root_name();
 	unsigned char *der = NULL;
 	struct err e;
@@ -298,9 +327,9 @@ import(int ca, int64_t number, struct span der)
 	struct err e;
 
 	(void)SHA256(der.p, der.n, c.sha256);
-	good(store_crl_begin(oper, &c, &e), &e);
-	good(store_crl_put(oper, &c, 0, der, &e), &e);
-	good(store_crl_commit(oper, 0, &e), &e);
+	good(store_crl_begin(roles.oper, &c, &e), &e);
+	good(store_crl_put(roles.oper, &c, 0, der, &e), &e);
+	good(store_crl_commit(roles.oper, 0, &e), &e);
 }
 
 /* What a file below the directory has; empty when it is not there. */
@@ -335,7 +364,7 @@ test_imported(void **state)
 	(void)state;
 	(void)SHA256(spki, (size_t)n, ca.spki_sha256);
 	OPENSSL_free(spki);
-	good(store_authority_put(oper, &ca, &e), &e);
+	good(store_authority_put(roles.oper, &ca, &e), &e);
 	import(ca.id, 7, first);
 	assert_int_equal(sync_all(0), 1);
 	assert_true(span_eq(bytes_of("crl/root.crl"), first));
@@ -358,13 +387,10 @@ setup(void **state)
 	struct files_conf conf = { .check = check };
 	(void)state;
 	a = arena_new();
-	pg = pg_new();
-	oper = db_new(pg_conninfo(pg, "chancery_oper"), "t");
-	pub = db_new(pg_conninfo(pg, "chancery_pub"), "t");
-	ocsp = db_new(pg_conninfo(pg, "chancery_ocsp"), "t");
-	issuer = sample_issuer(oper, "one");
+	sample_open(&roles);
+	issuer = sample_issuer(roles.oper, "one");
 	make_root();
-	dir = arena_printf(a, "%s/files", pg_dir(pg));
+	dir = arena_printf(a, "%s/files", pg_dir(roles.pg));
 	conf.dir = dir;
 	f = files_new(&settings, &conf);
 	return 0;
@@ -377,10 +403,7 @@ teardown(void **state)
 	files_free(f);
 	EVP_PKEY_free(root_key);
 	X509_free(root_cert);
-	db_free(oper);
-	db_free(pub);
-	db_free(ocsp);
-	pg_free(pg);
+	sample_close(&roles);
 	arena_free(a);
 	return 0;
 }
@@ -392,6 +415,7 @@ main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_sync),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_imported),
 	};

@@ -28,6 +28,14 @@
 	"INSERT INTO validation (writer, seq, ok, final, authz, challenge)"    \
 	" VALUES (16384, 99, true, true, 'z', 'c')"
 #define LEASE_ROW "INSERT INTO validation_lease (challenge) VALUES ('c')"
+#define WAITING_ROW                                                            \
+	"INSERT INTO request (protocol, txn, state, slot, class, issuer,"      \
+	" cert_id, request_hash, tbs_hash, profile_hash, serial, profile,"     \
+	" principal) VALUES ('est', 'waits', 0, 0, 1, 0, 0, sha256('a'),"      \
+	" sha256(''), sha256(''), 'x', 'p', 'secret:s');"                      \
+	"INSERT INTO pending (protocol, txn, body, summary) VALUES"            \
+	" ('est', 'waits', 'body', 'CN=a')"
+#define IS_WAITING " WHERE txn = 'waits'"
 
 static struct pg *pg;
 
@@ -184,6 +192,27 @@ static const struct attempt attempts[] = {
 	    ERR_REFUSED },
 	{ "chancery_vald", "SELECT writer_take('owner', 'x', 1)", ERR_REFUSED },
 	{ "chancery_enroll", "SELECT writer_lost(20000)", ERR_UNAVAILABLE },
+	/* what was approved stays what it is, until it is used */
+	{ "chancery_enroll", WAITING_ROW, ERR_NONE },
+	{ "chancery_enroll",
+	    "UPDATE request SET request_hash = " H32 IS_WAITING, ERR_REFUSED },
+	{ "chancery_enroll", "UPDATE request SET state = 3" IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_oper", "UPDATE request SET state = 3" IS_WAITING,
+	    ERR_NONE },
+	{ "chancery_oper", "UPDATE request SET request_hash = " H32 IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_oper", "UPDATE request SET protocol = 'cli'" IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_oper", "UPDATE pending SET body = 'z'" IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_oper", "UPDATE pending SET login = 'z'" IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_enroll",
+	    "UPDATE request SET state = 1, request_hash = " H32 IS_WAITING,
+	    ERR_REFUSED },
+	{ "chancery_enroll", "UPDATE request SET state = 1" IS_WAITING,
+	    ERR_NONE },
 };
 
 static void

@@ -14,6 +14,11 @@
 #include "db/store_secret.h"
 #include "tests/db/sample.h"
 
+#define APPROVED_ROW                                                             \
+	"INSERT INTO chancery.request SELECT protocol, 'mine', 3, slot, class,"  \
+	" issuer, cert_id, now(), request_hash, tbs_hash, profile_hash, serial," \
+	" profile, principal FROM chancery.request WHERE txn = 'order-3'"
+
 static struct pg *pg;
 static struct db *oper_db, *enroll_db;
 static struct writer *oper, *enroll;
@@ -227,6 +232,20 @@ test_grants(void **state)
 	    " VALUES ('x', 0, false, decode(repeat('00', 16), 'hex'),"
 	    " sha256(''), 'p', '{}', 'me', now())",
 	    false);
+	/* nor is a row made that was approved from the start */
+	run("chancery_enroll", APPROVED_ROW, false);
+	run("chancery_oper", APPROVED_ROW, false);
+	/* whoever changes what waits has asked for it */
+	run("chancery_oper",
+	    "UPDATE chancery.pending SET login = 'chancery_enroll',"
+	    " secret = NULL WHERE txn = 'order-3'",
+	    true);
+	run("postgres",
+	    "DO $$ BEGIN ASSERT 'chancery_oper' = (SELECT login"
+	    " FROM chancery.pending WHERE txn = 'order-3'); END $$",
+	    true);
+	/* the hashes of secrets are for those who compare them */
+	run("chancery_pub", "SELECT hash FROM chancery.secret", false);
 	run("chancery_oper",
 	    "UPDATE chancery.request SET state = 3 WHERE txn = 'order-3'",
 	    true);
@@ -359,6 +378,100 @@ test_secret_used(void **state)
 	assert_int_not_equal(add_secret("once", "alice"), id);
 }
 
+/* A key that is blocked costs nothing: the client makes another. */
+static void
+test_secret_kept(void **state)
+{
+	struct store_key_block b = { .why = "leaked", .actor = "x" };
+	struct sample one, two;
+	struct err e;
+
+	(void)state;
+	sample_init(&one, issuer, 13);
+	sample_init(&two, issuer, 14);
+	one.intent.secret = two.intent.secret = add_secret("kept", "alice");
+	memcpy(b.spki_sha256, one.intent.spki_sha256, STORE_HASH_SIZE);
+	assert_int_equal(store_revoke_block(oper, &b, &e), 0);
+	assert_int_equal(
+	    store_cert_reserve(enroll, &one.intent, NULL, &one.cert.id, &e),
+	    -1);
+	assert_int_equal(e.kind, ERR_BAD_KEY);
+	sample_issue(enroll, &two);
+}
+
+static void
+revoke(const struct sample *s, int reason)
+{
+	const struct store_revocation rv = { .issuer = issuer,
+		.serial = s->cert.serial,
+		.reason = reason,
+		.actor = "t",
+		.request_id = "r" };
+	struct err e;
+
+	assert_int_equal(store_revoke(enroll, &rv, &e), 0);
+}
+
+/* The same request again with a one-time secret that had its certificate. */
+static void
+once_more(int n, const struct sample *first, int64_t repeat_s, bool works)
+{
+	struct store_pending p;
+	struct sample s;
+	struct err e;
+
+	sample_init(&s, issuer, n);
+	s.intent.txn = s.cert.txn = first->txn;
+	s.intent.secret = first->intent.secret;
+	s.intent.repeat_s = repeat_s;
+	if (works) {
+		sample_issue(enroll, &s);
+		return;
+	}
+	assert_int_equal(
+	    store_cert_reserve(enroll, &s.intent, NULL, &s.cert.id, &e), -1);
+	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
+	p = pending(first);
+	p.secret = p.made_with = s.intent.secret;
+	p.repeat_s = repeat_s;
+	assert_int_equal(store_request_pend(enroll, &p, &e), -1);
+	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
+}
+
+/* One certificate, however the request for it comes again. */
+static void
+test_secret_once(void **state)
+{
+	struct sample s;
+
+	(void)state;
+	sample_init(&s, issuer, 15);
+	s.intent.secret = add_secret("revoked", "alice");
+	sample_issue(enroll, &s);
+	revoke(&s, 5);
+	once_more(16, &s, 3600, false);
+	once_more(16, &s, -1, false);
+	/* what a new key has superseded may be asked for again */
+	sample_init(&s, issuer, 17);
+	s.intent.secret = add_secret("superseded", "alice");
+	sample_issue(enroll, &s);
+	revoke(&s, 4);
+	once_more(18, &s, -1, true);
+
+	sample_init(&s, issuer, 19);
+	s.intent.secret = add_secret("old", "alice");
+	sample_issue(enroll, &s);
+	run("postgres",
+	    "UPDATE chancery.request SET created_at = now()"
+	    " - interval '2 hours' WHERE txn = 'order-19'",
+	    true);
+	once_more(22, &s, 3600, false);
+	/* nor when nothing is remembered of it */
+	run("postgres", "DELETE FROM chancery.request WHERE txn = 'order-19'",
+	    true);
+	once_more(22, &s, 3600, false);
+}
+
 static void
 test_secret_pending(void **state)
 {
@@ -476,6 +589,8 @@ main(void)
 		cmocka_unit_test(test_grants),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_secret_used),
+		cmocka_unit_test(test_secret_kept),
+		cmocka_unit_test(test_secret_once),
 		cmocka_unit_test(test_secret_pending),
 		cmocka_unit_test(test_secret_list),
 		cmocka_unit_test(test_repeat),

@@ -15,6 +15,10 @@
 #include "hsm/sign_client.h"
 #include "tests/attack/signd_fixture.h"
 
+/* Two of keys.yaml, and that of the pub role. */
+#define SLOTS 3
+#define PUB_SLOT 0x1a
+
 static uint8_t next_fill = 1;
 
 /* One new certificate; 0 when it was signed. */
@@ -52,9 +56,9 @@ signs_within(struct fixture *f, struct sign_client *c, int64_t seconds)
 	}
 }
 
-/* Sends 'sig' to every slot process. */
-static void
-kill_slots(struct fixture *f, int sig)
+/* The slot processes in the order of their numbers, while none has died. */
+static int
+slot_pids(struct fixture *f, pid_t pids[SLOTS])
 {
 	const char *path = arena_printf(
 	    f->a, "/proc/%d/task/%d/children", (int)f->signd, (int)f->signd);
@@ -67,11 +71,65 @@ kill_slots(struct fixture *f, int sig)
 	assert_non_null(fgets(text, sizeof(text), list));
 	(void)fclose(list);
 	while ((pid = strtol(p, &end, 10)) > 0) {
-		assert_int_equal(kill((pid_t)pid, sig), 0);
+		assert_true(n < SLOTS);
+		pids[n++] = (pid_t)pid;
 		p = end;
-		n++;
 	}
-	assert_int_equal(n, 2);
+	return n;
+}
+
+/* Sends 'sig' to every slot process. */
+static void
+kill_slots(struct fixture *f, int sig)
+{
+	pid_t pids[SLOTS] = { 0 };
+	int i;
+
+	assert_int_equal(slot_pids(f, pids), SLOTS);
+	for (i = 0; i < SLOTS; i++)
+		assert_int_equal(kill(pids[i], sig), 0);
+}
+
+/* Enrollment never waits for the slot of the pub role, nor that for it. */
+static void
+test_own_slot(void **state)
+{
+	struct sign_client *enroll, *pub;
+	pid_t pids[SLOTS];
+	struct sign_status st;
+	struct fixture f;
+	uint8_t slot;
+	struct err e;
+	int i;
+
+	(void)state;
+	fixture_token(&f);
+	fixture_ca(&f, fixture_classes);
+	fixture_start(&f, 1);
+	enroll = sign_client_new(f.run, "enroll", 3000);
+	pub = sign_client_new(f.run, "pub", 1000);
+	assert_int_equal(slot_pids(&f, pids), SLOTS);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(sign_client_slot(pub, &slot, &e), 0);
+		assert_int_equal(slot, PUB_SLOT);
+		assert_int_equal(sign_client_slot(enroll, &slot, &e), 0);
+		assert_int_not_equal(slot, PUB_SLOT);
+	}
+	assert_int_equal(kill(pids[SLOTS - 1], SIGSTOP), 0);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(sign_one(&f, enroll, &e), 0);
+	assert_int_equal(sign_client_slot(pub, &slot, &e), 0);
+	assert_int_equal(sign_client_status(pub, f.a, slot, &st, &e), -1);
+	assert_int_equal(kill(pids[SLOTS - 1], SIGCONT), 0);
+	for (i = 0; i < SLOTS - 1; i++)
+		assert_int_equal(kill(pids[i], SIGSTOP), 0);
+	assert_int_equal(sign_client_slot(pub, &slot, &e), 0);
+	assert_int_equal(sign_client_status(pub, f.a, slot, &st, &e), 0);
+	for (i = 0; i < SLOTS - 1; i++)
+		assert_int_equal(kill(pids[i], SIGCONT), 0);
+	sign_client_free(enroll);
+	sign_client_free(pub);
+	fixture_clear(&f);
 }
 
 static void
@@ -120,7 +178,7 @@ test_absent_token(void **state)
 	signs_within(&f, c, 5);
 	assert_int_equal(rename(from, to), 0);
 	kill_slots(&f, SIGKILL);
-	fixture_wait_log(&f, "slot cannot sign", 2);
+	fixture_wait_log(&f, "slot cannot sign", 3);
 	assert_int_equal(sign_one(&f, c, &e), -1);
 	assert_int_equal(e.kind, ERR_UNAVAILABLE);
 	assert_int_equal(rename(to, from), 0);
@@ -144,7 +202,7 @@ test_wrong_pin(void **state)
 	fixture_ca(&f, fixture_classes);
 	(void)fixture_write(&f, "pin", span_str("00000000\n"));
 	fixture_start(&f, 0);
-	fixture_wait_log(&f, "slot cannot sign", 2);
+	fixture_wait_log(&f, "slot cannot sign", 3);
 	c = sign_client_new(f.run, "enroll", 3000);
 	assert_int_equal(sign_client_slot(c, &slot, &e), 0);
 	assert_int_equal(sign_client_status(c, f.a, slot, &st, &e), 0);
@@ -165,6 +223,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_own_slot),
 		cmocka_unit_test(test_killed_slots),
 		cmocka_unit_test(test_absent_token),
 		cmocka_unit_test(test_wrong_pin),

@@ -47,32 +47,6 @@ wake_and_clean()
 }
 trap wake_and_clean EXIT
 
-# soon TEXT COMMAND...: the command succeeds within 30 seconds.
-soon()
-{
-	local text=$1
-	shift
-	for _ in $(seq 150); do
-		if "$@" >"$scratch/said" 2>&1; then
-			ok "$text"
-			return
-		fi
-		sleep 0.2
-	done
-	not_ok "$text" "$(tail -n 25 "$scratch/said")
-$(tail -n 15 "$log")"
-}
-
-make()
-{
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-keyout "$scratch/$1.key" -subj / \
-		-addext "subjectAltName=DNS:$1.test" \
-		-out "$scratch/$1.csr" 2>/dev/null
-	chancery issue -p tls-server -o "$scratch/$1.pem" "$scratch/$1.csr" \
-		>/dev/null 2>&1
-}
-
 revoke()
 {
 	chancery revoke -r superseded "$scratch/$1.pem"
@@ -225,25 +199,6 @@ health() # PATTERN
 
 # ---- the embedded database ----
 
-# as_user_of ROLE COMMAND...: as the OS user of that part.
-as_user_of()
-{
-	local user
-	user=$(sed -n "s/^  $1: //p" "$state/chancery.yaml" | tail -n 1)
-	shift
-	[ "$(id -u)" -ne 0 ] ||
-		set -- setpriv --reuid="$user" --regid="$user" --init-groups "$@"
-	(cd / && exec "$@")
-}
-
-# The cluster's superuser, from its OS user.
-sql()
-{
-	as_user_of postgres psql -X -q -A -t -v ON_ERROR_STOP=1 \
-		-h "$(sed -n 's/^run-dir: //p' "$state/chancery.yaml")/pg" \
-		-U postgres -d chancery "$@"
-}
-
 waits_for_lock()
 {
 	[ "$(sql -c "SELECT count(*) FROM pg_locks l
@@ -294,12 +249,14 @@ fi
 start
 [ "$CHANCERY_SMALL" = mounted ] || log=$log.all
 for n in good first second third fourth fifth sixth seventh eighth; do
-	make $n || {
+	new_cert $n >"$scratch/out" 2>&1 || {
+		cat "$scratch/out"
 		echo "Bail out! no certificate"
 		exit 1
 	}
 done
 ocspd=$(pid_of ocspd)
+snapshot=$(readlink -f "$state")/ocsp/status
 try "the first is revoked" revoke first
 soon "and on the list" lists first
 soon "OCSP says so" revoked first
@@ -403,10 +360,32 @@ try "frozen: good is answered" good good
 try "and revoked" revoked first
 soon "health says that the database is away" health "^degraded: no database"
 try "good is answered still" good good
+rm "$snapshot"
+soon "a snapshot is written all the same" test -s "$snapshot"
+
+# ---- ocspd is ended meanwhile, and starts again without the database ----
+watch_end "a list was public and valid all the time"
+mark
+kill -TERM "$ocspd"
+soon "frozen: ocspd ends when it is told to" test ! -d "/proc/$ocspd"
+try "it says what it did not wait for" logged "ended.*does not answer"
+soon "it is started again" another ocspd "$ocspd"
+soon "from the snapshot of its end" logged "snapshot loaded"
+ocspd=$(pid_of ocspd)
+soon "without a certificate there is no answer" try_later good
+try "nor one that was revoked" try_later first
+try "health says why" health 'no certificate from issuer "tls"'
+try "with 503" test "$(curl -so "$scratch/health" -w '%{http_code}' \
+	"http://localhost:$ocsp_port/health")" = 503
+soon "and the log" logged 'error ocspd responder certificate issuer="tls"'
+try "the list is public all the same" lists fourth fifth
 # shellcheck disable=SC2086 # several
 kill -CONT $stopped
 stopped=
 soon "it is back" health '^ok$'
+soon "good is answered again" good good
+try "and revoked" revoked first
+watch
 try "the sixth is revoked" revoke sixth
 soon "OCSP says so" revoked sixth
 soon "and the list" lists sixth
@@ -453,7 +432,7 @@ try "the list is public" lists eighth
 ocspd=$(pid_of ocspd)
 mark
 kill -STOP "$ocspd"
-rm "$(readlink -f "$state")/ocsp/status"
+rm "$snapshot"
 kill -9 "$ocspd"
 soon "killed without a snapshot: it is started again" another ocspd "$ocspd"
 soon "it answers revoked" revoked eighth

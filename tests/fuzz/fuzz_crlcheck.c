@@ -31,7 +31,7 @@ compare(struct span der, const struct crlcheck *c)
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
-	struct span der = span_of(p, n), list;
+	struct span der = span_of(p, n), list, quick, serial;
 	struct crlcheck_entry entry;
 	struct crlcheck c;
 	struct err e;
@@ -39,8 +39,12 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 
 	if (crlcheck_read(der, &c, &e) != 0)
 		return 0;
-	for (list = c.list; crlcheck_next(&list, &entry);)
-		seen++;
+	quick = c.list;
+	for (list = c.list; crlcheck_next(&list, &entry); seen++) {
+		if (!crlcheck_next_serial(&quick, &serial) ||
+		    !span_eq(serial, entry.serial) || quick.n != list.n)
+			abort();
+	}
 	if (list.n != 0 || seen != c.entries || c.removed > seen)
 		abort();
 	compare(der, &c);

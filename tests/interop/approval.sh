@@ -104,7 +104,7 @@ try "the certificate of c.test is there" openssl verify -x509_strict -CAfile \
 	"$root" -untrusted "$state/ca/tls-only.pem" \
 	"$scratch/lego/certificates/c.test.crt"
 lego --server "$directory" --path "$scratch/lego" -a -m me@x.test --http \
-	--http.port "127.0.0.1:$http01_port" -d d.test --cert.timeout 60 run \
+	--http.port "127.0.0.1:$http01_port" -d d.test --cert.timeout 5 run \
 	>"$scratch/lego.log" 2>&1 &
 lego=$!
 for _ in $(seq 100); do
@@ -115,7 +115,30 @@ done
 try "another order waits" test -n "$id"
 try "it is rejected" chancery reject -r "no such machine" "$id"
 try_not "lego gets none" wait "$lego"
-try "and gives up at once, because the order is invalid" grep -q invalid \
+try "and shows the reason" grep -q "rejected: no such machine" \
 	"$scratch/lego.log"
+
+# A secret that is typed in stays out of core files.
+mkdir "$scratch/cores"
+mkfifo "$scratch/typed"
+(cd "$scratch/cores" && ulimit -c unlimited &&
+	exec "$top_builddir/chancery" secret add -p device --chosen typed) \
+	<"$scratch/typed" 2>/dev/null &
+typist=$!
+exec 4>"$scratch/typed"
+printf 'correct horse' >&4
+# until it has read that
+python3 -c '
+import array, fcntl, termios, time
+n = array.array("i", [1])
+for _ in range(300):
+	if n[0] == 0:
+		break
+	time.sleep(0.1)
+	fcntl.ioctl(4, termios.FIONREAD, n)'
+kill -ABRT "$typist"
+wait "$typist" 2>/dev/null
+exec 4>&-
+try "no core file of who makes a secret" test -z "$(ls "$scratch/cores")"
 check_log
 tap_done

@@ -4,6 +4,7 @@
 # the certificates of that partition only.
 set -u
 . "${top_srcdir:-.}/tests/interop/lib.sh"
+. "${top_srcdir:-.}/tests/interop/states.sh"
 
 # settings LINES: of the issuer tls, in place of its crl-urls.
 settings()
@@ -24,15 +25,6 @@ keys()
 		s|^  crl-distribution-points: .*/tls.*|$1|" "$state/keys.yaml"
 }
 
-make()
-{
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-keyout "$scratch/$1.key" -subj / \
-		-addext "subjectAltName=DNS:$1.test" \
-		-out "$scratch/$1.csr" 2>/dev/null
-	chancery issue -p tls-server -o "$scratch/$1.pem" "$scratch/$1.csr"
-}
-
 # fetch NAME: the CRL of that name into $scratch/NAME.pem
 fetch()
 {
@@ -49,21 +41,6 @@ has()
 		grep -A 6 "Serial Number: $serial"
 }
 
-# soon TEXT COMMAND...: the command succeeds within 15 seconds.
-soon()
-{
-	local text=$1
-	shift
-	for _ in $(seq 75); do
-		if "$@" >"$scratch/said" 2>&1; then
-			ok "$text"
-			return
-		fi
-		sleep 0.2
-	done
-	not_ok "$text" "$(tail -n 25 "$scratch/said")"
-}
-
 # verify FILE CRL...: the leaf's chain, its revocation by these lists.
 verify()
 {
@@ -75,44 +52,74 @@ verify()
 		-untrusted "$state/ca/tls-only.pem" "$leaf"
 }
 
-start
-stop
+verify_asks() # STATE CRL...
+{
+	verify "$scratch/$1.pem" "${@:2}"
+}
+
+base_asks()
+{
+	verify_asks "$1" "$base"
+}
+
+delta_asks()
+{
+	fetch tls-delta.crl && verify_asks "$1" "$base" \
+		"$scratch/tls-delta.crl.pem"
+}
+
+# All lists are there; the certificate's own counts.
+partition_asks()
+{
+	fetch part-0.crl && fetch part-1.crl && verify_asks "$1" \
+		"$scratch/part-0.crl.pem" "$scratch/part-1.crl.pem"
+}
+for c in base delta partition; do
+	means[$c.good]="[.]pem: OK"
+	means[$c.revoked]="error 23 at 0 .*certificate revoked"
+	means[$c.expired]="error 10 at 0 .*certificate has expired"
+done
 
 # ---- deltas ----
-at=http://localhost:$ocsp_port/crl
-settings "  crl-urls: [\"$at/tls.crl\"]\n  freshest-crl-urls: [\"$at/tls-delta.crl\"]\n  crl: {interval: 1d, delta-interval: 1h, min-gap: 1s, on-revocation: true}"
-keys "  crl-distribution-points: [\"$at/tls.crl\"]\n  freshest-crl: [\"$at/tls-delta.crl\"]"
 start
-try "a certificate that names a delta CRL" make first
-try "and another one" make second
-soon "there is a complete list" fetch tls.crl
+stop
+at=http://localhost:$ocsp_port/crl
+with_deltas="  crl-urls: [\"$at/tls.crl\"]\n  freshest-crl-urls: [\"$at/tls-delta.crl\"]\n  crl: {interval: 1d, delta-interval: 1h, min-gap: 1s, on-revocation: true}"
+keys "  crl-distribution-points: [\"$at/tls.crl\"]\n  freshest-crl: [\"$at/tls-delta.crl\"]"
+settings "$with_deltas"
+start
+try "certificates that name a delta CRL" make_states
+stop
+settings "  crl-urls: [\"$at/tls.crl\"]\n  crl: {min-gap: 1s}"
+start
+chancery revoke -r certificateHold "$scratch/released.pem" >/dev/null
+soon "a complete list has a hold" has tls.crl "$scratch/released.pem"
+stop
+settings "$with_deltas"
+start
+soon "it is there, as the base" has tls.crl "$scratch/released.pem"
 soon "and a delta" fetch tls-delta.crl
 base=$scratch/base.pem
 cp "$scratch/tls.crl.pem" "$base"
-try "both accept a good certificate" verify "$scratch/first.pem" "$base" \
-	"$scratch/tls-delta.crl.pem"
-chancery revoke -r keyCompromise "$scratch/first.pem" >/dev/null
-chancery revoke -r certificateHold "$scratch/second.pem" >/dev/null
+try "one more is revoked and another held" set_states
 soon "the delta comes to list a revocation" has tls-delta.crl \
-	"$scratch/first.pem"
+	"$scratch/revoked.pem"
+soon "and a hold" has tls-delta.crl "$scratch/held.pem"
 try "OpenSSL accepts the delta indicator" sh -c "
 	openssl crl -in '$scratch/tls-delta.crl.pem' -noout -text |
 	grep -q 'Delta CRL Indicator: critical'"
-try "the base alone accepts the revoked certificate" verify \
-	"$scratch/first.pem" "$base"
-try_not "base and delta refuse it" verify "$scratch/first.pem" "$base" \
-	"$scratch/tls-delta.crl.pem"
-try "as revoked" grep -q "certificate revoked" "$scratch/said"
-soon "the delta lists the hold" has tls-delta.crl "$scratch/second.pem"
-chancery revoke --release "$scratch/second.pem" >/dev/null
-lists_release()
+try "the hold in the base is released" release
+takes_back()
 {
-	! has tls-delta.crl "$scratch/second.pem" >"$scratch/entry" ||
-		grep -q "Remove From CRL" "$scratch/entry"
+	has tls-delta.crl "$scratch/released.pem" | grep "Remove From CRL"
 }
-soon "the released one leaves it, or is taken back" lists_release
-try "base and delta accept it again" verify "$scratch/second.pem" "$base" \
-	"$scratch/tls-delta.crl.pem"
+soon "the delta takes it back" takes_back
+
+# What the delta brings is not in the base; a CRL cannot know what was never
+# issued; a chain's expiry counts before its status.
+#               good revoked held    released unknown expired
+row base        good good    good    revoked  good    expired
+row delta       good revoked revoked good     good    expired
 stop
 
 # ---- partitions ----
@@ -125,10 +132,11 @@ part()
 	openssl x509 -in "$scratch/$1.pem" -noout -ext crlDistributionPoints |
 		sed -n 's/.*part-\([01]\).crl/\1/p'
 }
-# until both partitions have a certificate
+try "certificates for each state" make_states
+# until both partitions have one that stays good
 zero= one=
 for i in $(seq 40); do
-	make "p$i" >/dev/null 2>&1 || break
+	new_cert "p$i" >/dev/null 2>&1 || break
 	if [ "$(part "p$i")" = 0 ]; then zero=p$i; else one=p$i; fi
 	[ -z "$zero" ] || [ -z "$one" ] || break
 done
@@ -153,5 +161,20 @@ try_not "and refuses it" verify "$scratch/$one.pem" \
 try "the other list does not name it" sh -c "! grep -q . <<X
 $(has part-0.crl "$scratch/$one.pem")
 X"
+forge unknown part-0.crl >"$scratch/out" 2>&1
+try "three of the others are revoked" set_states
+its_list()
+{
+	has "part-$(part released).crl" "$scratch/released.pem"
+}
+soon "the list of one has it" its_list
+try "it is released" release
+lets_go()
+{
+	fetch "part-$(part released).crl" && ! its_list
+}
+soon "its list lets it go" lets_go
+#               good revoked held    released unknown expired
+row partition   good revoked revoked good     good    expired
 check_log
 tap_done

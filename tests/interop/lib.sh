@@ -111,6 +111,37 @@ try_not()
 	fi
 }
 
+# soon TEXT COMMAND...: a point that passes when the command comes to succeed
+# within 30 seconds; what it said last is then in $scratch/said.
+soon()
+{
+	local text=$1
+	shift
+	for _ in $(seq 150); do
+		if "$@" >"$scratch/said" 2>&1; then
+			ok "$text"
+			return
+		fi
+		sleep 0.2
+	done
+	not_ok "$text" "$(tail -n 25 "$scratch/said")
+$(tail -n 15 "${log:-/dev/null}")"
+}
+
+# new_cert NAME [OPTION...]: a certificate $scratch/NAME.pem for NAME.test with
+# its key; the options are those of `chancery issue`.
+new_cert()
+{
+	local name=$1
+	shift
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout "$scratch/$name.key" -subj / \
+		-addext "subjectAltName=DNS:$name.test" \
+		-out "$scratch/$name.csr" 2>/dev/null
+	chancery issue -p tls-server "$@" -o "$scratch/$name.pem" \
+		"$scratch/$name.csr"
+}
+
 # The chain of a leaf, judged by three implementations.
 verify_chain()
 {
@@ -137,6 +168,25 @@ cert_json()
 {
 	openssl x509 -in "$1" -out "$scratch/shown.pem"
 	chancery --json show "$scratch/shown.pem"
+}
+
+# as_user_of ROLE COMMAND...: as the OS user of that part.
+as_user_of()
+{
+	local user
+	user=$(sed -n "s/^  $1: //p" "$state/chancery.yaml" | tail -n 1)
+	shift
+	[ "$(id -u)" -ne 0 ] ||
+		set -- setpriv --reuid="$user" --regid="$user" --init-groups "$@"
+	(cd / && exec "$@")
+}
+
+# The cluster's superuser, from its OS user.
+sql()
+{
+	as_user_of postgres psql -X -q -A -t -v ON_ERROR_STOP=1 \
+		-h "$(sed -n 's/^run-dir: //p' "$state/chancery.yaml")/pg" \
+		-U postgres -d chancery "$@"
 }
 
 # The daemons said nothing that a sanitizer or an assertion says.

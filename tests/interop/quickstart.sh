@@ -7,10 +7,20 @@ set -u
 start
 try "quickstart enrolls by itself with a stock client" quickstart \
 	--state "$state" --detach
+sed -n '/^Try next:$/,$ s/^  //p' "$scratch/out" >"$scratch/lines"
 crt=$state/demo/lego/certificates/demo.test.crt
 verify_chain "$crt" demo.test
+verify_chain "$state/demo/est-new.pem" router.test
+try "over EST it was enrolled with a secret and renewed with itself" sh -c "
+	'$top_builddir/chancery' --json list --name router.test |
+	jq -se 'map(.principal) | (.[0] == \"cert:device/CN=router.test\") and
+		(.[1] | startswith(\"secret:demo-\"))'"
+try "the secret is used up" sh -c "
+	test -z \"\$('$top_builddir/chancery' secret list)\""
 try "endpoints.json names the directory, root, chain and log" sh -c "
-	jq -e '.acme == \"$directory\"' $state/endpoints.json &&
+	jq -e '.acme == \"$directory\" and
+		.est == \"https://localhost:$https_port/.well-known/est\"' \
+		$state/endpoints.json &&
 	test -s \$(jq -r .root $state/endpoints.json) &&
 	test -s \$(jq -r .chain $state/endpoints.json) &&
 	test -s \$(jq -r .log $state/endpoints.json)"
@@ -71,6 +81,19 @@ for want in "user email:me@x.test users" "code-signing - code"; do
 	try "is issued by $3" openssl verify -x509_strict -CAfile "$root" \
 		-untrusted "$state/ca/$3.pem" "$scratch/$1.pem"
 done
+
+sed 's/^  profile: device/  profile: user/' "$CHANCERY_CONFIG" \
+	>"$state/other.yaml"
+try_not "check finds a profile that does not allow EST" chancery -c \
+	"$state/other.yaml" check
+try "and says which" grep -q 'profile "user" does not allow est' \
+	"$scratch/said"
+
+# as somebody who pastes them
+try "the lines that it prints do what they say" bash -exo pipefail \
+	"$scratch/lines"
+try "all of them were run" test "$(grep -c '^+ ' "$scratch/out")" -ge \
+	"$(wc -l <"$scratch/lines")"
 
 # stop and start again
 # Each start of the responders makes certificates of its own.

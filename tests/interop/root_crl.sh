@@ -203,18 +203,6 @@ next()
 		--previous "$real/ca/root.crl" "${@:2}" root
 }
 
-# soon TEXT COMMAND...: passes when the command does within ten seconds.
-soon()
-{
-	local text=$1 i
-	shift
-	for i in $(seq 50); do
-		"$@" >"$scratch/said" 2>&1 && break
-		sleep 0.2
-	done
-	try "$text" "$@"
-}
-
 served_is()
 {
 	curl -sf -o "$scratch/served" "http://localhost:$ocsp_port/crl/root.crl" &&
@@ -296,5 +284,65 @@ try "and all is well" chancery check
 soon "it is served" served_is "$scratch/good.crl"
 try "the revoked serial is still on it" sh -c "openssl crl -inform DER \
 	-in '$scratch/served' -noout -text | grep -q 'Serial Number: 0ABC'"
+
+# ---- the next start makes the next one when it is old ----
+
+cp "$real/ca/root.crl" "$scratch/young.crl"
+stop
+start
+try "quickstart keeps a list that is young" cmp "$scratch/young.crl" \
+	"$real/ca/root.crl"
+soon "and serves a newer one that was imported" served_is "$scratch/good.crl"
+cp "$scratch/good.crl" "$real/ca/root.crl"
+touch -d '181 days ago' "$real/ca/root.crl"
+stop
+start
+try "it makes another when the last one is half a year old" test \
+	"$(openssl crl -inform DER -in "$real/ca/root.crl" -noout -crlnumber |
+		sed 's/.*=//' | xargs printf '%d')" -gt \
+	"$(openssl crl -inform DER -in "$scratch/good.crl" -noout -crlnumber |
+		sed 's/.*=//' | xargs printf '%d')"
+soon "and it is served" served_is "$real/ca/root.crl"
+try "with what was revoked" sh -c "openssl crl -inform DER \
+	-in '$scratch/served' -noout -text | grep -q 'Serial Number: 0ABC'"
+try "status is content again" chancery status
+
+# ---- when it was never imported ----
+
+sql -c "DELETE FROM chancery.crl c USING chancery.issuer i
+	WHERE c.issuer = i.id AND i.name = 'root'"
+chancery status >"$scratch/said" 2>&1
+try "status is not content without the root's list" test $? -eq 5
+try "and says that there is none" grep -Eq \
+	'crl +BAD +root, full: there is none yet' "$scratch/said"
+try "crl list, too" test "$(status_of state)" = missing
+for _ in $(seq 90); do
+	grep -q 'CRL is missing ca="root"' "$log" && break
+	sleep 1
+done
+try "pubd's log tells it" grep -q 'CRL is missing ca="root"' "$log"
+for _ in $(seq 30); do
+	grep -qx 'chancery_crl_import_late 1' "$real/pub/pubd.prom" && break
+	sleep 1
+done
+try "its metrics, too" grep -qx 'chancery_crl_import_late 1' \
+	"$real/pub/pubd.prom"
+try "importing it" chancery crl import "$real/ca/root.crl"
+try "is all that has to be done" chancery status
+
+# ---- an issuer's list, when pubd makes none ----
+
+pubd=$(sed -n 's/.*started msg="pubd, process \([0-9]*\)".*/\1/p' "$log" |
+	tail -n 1)
+kill -STOP "$pubd"
+sql -c "UPDATE chancery.crl c SET this_update = this_update - interval '3 days'
+	FROM chancery.issuer i WHERE c.issuer = i.id AND i.name = 'users'"
+chancery status >"$scratch/said" 2>&1
+try "status is not content with an issuer's old list" test $? -eq 5
+try "and says which" grep -Eq 'crl +BAD +users, full: ' "$scratch/said"
+chancery check >"$scratch/said" 2>&1
+try "nor is check" test $? -eq 5
+kill -CONT "$pubd"
+soon "pubd makes another" chancery status
 check_log
 tap_done

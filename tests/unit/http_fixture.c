@@ -198,3 +198,21 @@ fixture_tear_down(void **state)
 	curl_global_cleanup();
 	return 0;
 }
+
+void
+fixture_post(struct http_server *s, size_t n, bool chunked, struct answer *a)
+{
+	static char big[1024 * 1024];
+	struct curl_slist *h = NULL;
+	CURL *c = fixture_client(s, false, "/post", a);
+
+	memset(big, 'x', sizeof(big));
+	h = curl_slist_append(h, "Expect:");
+	if (chunked)
+		h = curl_slist_append(h, "Transfer-Encoding: chunked");
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, big);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
+	fixture_run(c, a);
+	curl_slist_free_all(h);
+}

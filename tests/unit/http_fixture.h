@@ -50,6 +50,10 @@ void fixture_run(CURL *c, struct answer *a);
 /* A plain GET. */
 void fixture_get(struct http_server *s, const char *path, struct answer *a);
 
+/* A POST of 'n' octets (a mebibyte at most), with a length or in chunks. */
+void fixture_post(
+    struct http_server *s, size_t n, bool chunked, struct answer *a);
+
 /* Fails the test unless 'text' starts so. */
 void fixture_starts(const char *text, const char *start);
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -18,6 +19,7 @@
 #include <openssl/pem.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "ca/issuer.h"
 
 AUTO_DEFINE(FILE, fclose);
@@ -134,8 +136,9 @@ make_files(struct pubd_world *x)
 	    span_str(arena_printf(x->a,
 		"#!/bin/sh\n"
 		"[ \"$2 $3\" = 'ca full' ] || exit 0\n"
+		"[ ! -e %s/fail ] || { rm %s/fail; exit 1; }\n"
 		"cp \"$1\" %s/copied.tmp && mv %s/copied.tmp %s/copied\n",
-		x->fx.dir, x->fx.dir, x->fx.dir)));
+		x->fx.dir, x->fx.dir, x->fx.dir, x->fx.dir, x->fx.dir)));
 	assert_int_equal(chmod(hook, 0700), 0);
 	assert_int_equal(
 	    mkdir(arena_printf(x->a, "%s/policies", x->fx.dir), 0700), 0);
@@ -192,4 +195,35 @@ pubd_teardown(struct pubd_world *x)
 	X509_free(x->ca);
 	EVP_PKEY_free(x->host_key);
 	arena_free(x->a);
+}
+
+bool
+pubd_current(struct pubd_world *x, const char *scope, struct store_crl *out)
+{
+	struct store_crls all;
+	struct err e;
+	size_t i;
+
+	good(store_crl_current(x->db, x->a, &all, &e), &e);
+	for (i = 0; i < all.n; i++) {
+		if (strcmp(all.list[i].scope, scope) == 0) {
+			*out = all.list[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+struct store_crl
+pubd_wait(struct pubd_world *x, const char *scope, int64_t above)
+{
+	int64_t until = clock_mono_us() + PUBD_WAIT_US;
+	struct store_crl c;
+
+	while (!pubd_current(x, scope, &c) || c.number <= above) {
+		if (clock_mono_us() > until)
+			fail_msg("no list of scope %s", scope);
+		(void)usleep(20000);
+	}
+	return c;
 }

@@ -7,6 +7,7 @@
 
 #include <openssl/x509v3.h>
 
+#include "db/store_crl.h"
 #include "tests/attack/signd_fixture.h"
 #include "tests/db/sample.h"
 
@@ -43,5 +44,13 @@ void pubd_start(struct pubd_world *x, int which);
 
 /* Ends it by SIGKILL, or by SIGTERM: then its exit status must be 0. */
 void pubd_stop(struct pubd_world *x, int which, int sig);
+
+/* The newest list of a scope; false: none. */
+bool pubd_current(
+    struct pubd_world *x, const char *scope, struct store_crl *out);
+
+/* Waits for a list of the scope above this number. */
+struct store_crl pubd_wait(
+    struct pubd_world *x, const char *scope, int64_t above);
 
 #endif

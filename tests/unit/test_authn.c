@@ -1,8 +1,10 @@
 /* Secrets and client certificates as evidence, on the real pipeline. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -21,6 +23,13 @@
 #include "tests/unit/tbs_maker.h"
 
 #define DAY_S 86400
+
+static const char limited[] =
+    "name: few\nissuers: [ca]\nper-hour: 2\n"
+    "allow:\n- protocols: [cli]\n"
+    "san: {dns: {patterns: [\"**.test\"]}}\nkeys: {ec: [P-256]}\n"
+    "validity: {default: 1d, max: 10d, backdate: 5m}\n"
+    "key-usage: [digitalSignature]\nextended-key-usage: [clientAuth]\n";
 
 static const char device[] =
     "name: %s\nissuers: [ca]\n"
@@ -41,7 +50,8 @@ static struct writer *oper;
 
 /* A certificate of another maker: 'by' NULL makes it a self-signed CA. */
 static X509 *
-make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+make_signed(
+    const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer, const EVP_MD *md)
 {
 	X509 *x = X509_new();
 	X509_NAME *name = X509_NAME_new();
@@ -64,9 +74,15 @@ make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
 		(void)X509_add_ext(x, ext, -1);
 		X509_EXTENSION_free(ext);
 	}
-	assert_true(X509_sign(x, signer, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, signer, md) > 0);
 	X509_NAME_free(name);
 	return x;
+}
+
+static X509 *
+make_foreign(const char *cn, X509 *by, EVP_PKEY *key, EVP_PKEY *signer)
+{
+	return make_signed(cn, by, key, signer, EVP_sha256());
 }
 
 static struct span
@@ -84,7 +100,7 @@ static int
 setup(void **state)
 {
 	struct arena *a = arena_new();
-	struct pipeline_file files[4];
+	struct pipeline_file files[5];
 	struct err e;
 
 	(void)state;
@@ -100,7 +116,9 @@ setup(void **state)
 	    arena_printf(a, device, "any", "any-name: true,", "false"));
 	files[3].name = "wait.yaml";
 	files[3].bytes = span_str(arena_printf(a, device, "wait", "", "true"));
-	pipeline_start(files, 4);
+	files[4].name = "few.yaml";
+	files[4].bytes = span_str(limited);
+	pipeline_start(files, 5);
 	arena_free(a);
 	return writer_new(
 	    pg_conninfo(pg, "chancery_oper"), "oper", "test", &oper, &e);
@@ -200,6 +218,9 @@ secrets(void **state)
 	not_authentic("dev", "gen", other);
 	not_authentic("dev", "own", "correct hors");
 	not_authentic("dev", "nobody", text);
+	/* what no secret is called, the database need not read */
+	not_authentic("dev", "\xff\xfe", text);
+	not_authentic("dev", "", text);
 	not_authentic("any", "gen", text);
 	assert_int_equal(
 	    secret_hash(STORE_SECRET_CHOSEN, span_str("too short"), &s, &e),
@@ -236,6 +257,103 @@ secret_enrolls(void **state)
 	assert_true(span_eq(one.cert, two.cert));
 	fails(
 	    est(&q, "dev", &ev, "s4", "b.once.good.test"), ERR_UNAUTHENTICATED);
+}
+
+struct racer {
+	pthread_t thread;
+	const struct request *req;
+	struct enroll_result res;
+	struct ctx ctx;
+	struct err e;
+	int rc;
+};
+
+static void *
+race(void *arg)
+{
+	struct racer *r = arg;
+
+	r->rc = enroll_submit(&r->ctx, r->req, &r->res, &r->e);
+	return NULL;
+}
+
+/* The same request at the same moment is never another use of the secret. */
+static void
+at_once(void **state)
+{
+	struct request_evidence ev;
+	struct racer r[4];
+	struct err e;
+	struct ask q;
+	char name[16];
+	int i, k;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		ctx_open(&r[i].ctx, 5000);
+	for (k = 0; k < 8; k++) {
+		(void)snprintf(name, sizeof(name), "race%d", k);
+		add_secret(name, STORE_SECRET_GENERATED,
+		    "abcdefghijklmnopqrstuvwxyz234567", true, NULL);
+		assert_int_equal(
+		    authn_secret(&ctx, profile("dev"), name,
+			span_str("abcdefghijklmnopqrstuvwxyz234567"), &ev, &e),
+		    0);
+		(void)est(&q, "dev", &ev, name, "a.good.test");
+		for (i = 0; i < 4; i++) {
+			r[i].req = &q.req;
+			assert_int_equal(
+			    pthread_create(&r[i].thread, NULL, race, &r[i]), 0);
+		}
+		for (i = 0; i < 4; i++) {
+			(void)pthread_join(r[i].thread, NULL);
+			if (r[i].rc == -1 && r[i].e.kind != ERR_UNAVAILABLE)
+				fail_msg("%s: %s", err_kind_name(r[i].e.kind),
+				    r[i].e.text);
+		}
+		submit(&q.req, &r[0].res);
+	}
+	for (i = 0; i < 4; i++)
+		ctx_close(&r[i].ctx);
+}
+
+/* Guessers do not keep each other, and nobody else, waiting for long. */
+static void *
+guess(void *arg)
+{
+	struct store_secret *s = arg;
+	struct err e;
+	bool matches;
+
+	if (secret_matches(s, span_str("wrong guess 1"), &matches, &e) == 0)
+		return matches ? NULL : s;
+	return e.kind == ERR_UNAVAILABLE ? (void *)(uintptr_t)guess : NULL;
+}
+
+static void
+guessing(void **state)
+{
+	struct store_secret s;
+	pthread_t threads[12];
+	void *result[12];
+	unsigned i, compared = 0, turned_away = 0;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(secret_hash(STORE_SECRET_CHOSEN,
+			     span_str("the real secret"), &s, &e),
+	    0);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, guess, &s), 0);
+	for (i = 0; i < 12; i++) {
+		(void)pthread_join(threads[i], &result[i]);
+		compared += result[i] == &s;
+		turned_away += result[i] == (void *)(uintptr_t)guess;
+	}
+	assert_int_equal(compared + turned_away, 12);
+	assert_true(compared >= 1);
+	assert_true(turned_away >= 1);
 }
 
 static void
@@ -355,6 +473,23 @@ foreign(void **state)
 	EVP_PKEY_free(other);
 }
 
+/* What can be forged proves nothing. */
+static void
+weak(void **state)
+{
+	EVP_PKEY *key = maker_key("P-256"), *small = EVP_RSA_gen(1024);
+	X509 *sha1 = make_signed("sn-1", vendor, key, vendor_key, EVP_sha1());
+	X509 *rsa = make_foreign("sn-1", vendor, small, vendor_key);
+
+	(void)state;
+	no_cert("any", der_of(sha1), "weak");
+	no_cert("any", der_of(rsa), "too weak");
+	X509_free(sha1);
+	X509_free(rsa);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(small);
+}
+
 /* RFC 7030 4.2.2: the same subject and the same names, as sets. */
 static void
 renewal(void **state)
@@ -408,15 +543,42 @@ renewal(void **state)
 	assert_int_equal(e.kind, ERR_UNAUTHENTICATED);
 }
 
+/* One principal gets so many in an hour; repeats do not count. */
+static void
+rate(void **state)
+{
+	struct enroll_result one, two;
+	struct ask first, q;
+
+	(void)state;
+	(void)ask(&first, "l1", "l1", "a.good.test");
+	first.req.profile = "few";
+	submit(&first.req, &one);
+	(void)ask(&q, "l2", "l2", "b.good.test");
+	q.req.profile = "few";
+	submit(&q.req, &two);
+	(void)ask(&q, "l3", "l3", "c.good.test");
+	q.req.profile = "few";
+	fails(&q.req, ERR_LIMITED);
+	submit(&first.req, &two);
+	assert_true(span_eq(one.cert, two.cert));
+	q.req.evidence.name = "bob";
+	submit(&q.req, &two);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets),
 		cmocka_unit_test(secret_enrolls),
+		cmocka_unit_test(at_once),
+		cmocka_unit_test(guessing),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(foreign),
+		cmocka_unit_test(weak),
 		cmocka_unit_test(renewal),
+		cmocka_unit_test(rate),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -77,6 +77,7 @@ test_entries(void **state)
 		.reason = 8,
 		.invalidity_at = 7 };
 	struct crlcheck_entry got;
+	struct span quick, serial;
 	struct crl_built list;
 	struct crl_build *b;
 	struct crlcheck c;
@@ -95,12 +96,55 @@ test_entries(void **state)
 	assert_int_equal(close(list.fd), 0);
 	assert_int_equal(c.entries, 2);
 	assert_int_equal(c.removed, 1);
+	quick = c.list;
+	assert_true(crlcheck_next_serial(&quick, &serial));
+	assert_true(span_is(serial, "\x41"));
+	assert_true(crlcheck_next_serial(&quick, &serial));
+	assert_true(span_is(serial, "\x41\x01"));
+	assert_false(crlcheck_next_serial(&quick, &serial));
 	assert_true(crlcheck_next(&c.list, &got));
 	assert_true(span_is(got.serial, "\x41"));
 	assert_int_equal(got.reason, 8);
 	assert_true(crlcheck_next(&c.list, &got));
 	assert_int_equal(got.reason, 1);
 	assert_false(crlcheck_next(&c.list, &got));
+}
+
+/* CRLReason is 1 to 6 or 8 to 10, and 8 in deltas alone. */
+static void
+test_reasons(void **state)
+{
+	static const uint8_t ext[] = { 0x55, 0x1d, 0x15, 0x04, 3, 0x0a, 1 };
+	struct crl_head head = crl_sample_head(clock_now());
+	struct crl_entry x = { .serial = span_of("\x41", 1),
+		.revoked_at = 1,
+		.reason = 1,
+		.invalidity_at = CRL_NO_TIME };
+	struct crlcheck_entry got;
+	struct crl_built list;
+	struct crl_build *b;
+	struct span der;
+	struct crlcheck c;
+	struct err e;
+	uint8_t *at;
+	int r, good;
+
+	(void)state;
+	assert_int_equal(crl_build_new(&head, &b, &e), 0);
+	assert_int_equal(crl_build_add(b, &x, &e), 0);
+	assert_int_equal(crl_build_end(b, &list, &e), 0);
+	crl_build_free(b);
+	der = crl_sample_bytes(a, &list);
+	assert_int_equal(close(list.fd), 0);
+	at = (uint8_t *)memmem(der.p, der.n, ext, sizeof(ext)) + sizeof(ext);
+	for (r = 0; r < 256; r++) {
+		*at = (uint8_t)r;
+		good = r >= 1 && r <= 10 && r != 7 && r != 8;
+		assert_int_equal(crlcheck_read(der, &c, &e), good ? 0 : -1);
+		if (good)
+			assert_true(
+			    crlcheck_next(&c.list, &got) && got.reason == r);
+	}
 }
 
 /* No part of a list is a list. */
@@ -239,6 +283,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_map),

@@ -55,6 +55,9 @@ int __wrap_renewal_check(const struct profile *p,
     struct err *e);
 int __wrap_enroll_submit(struct ctx *ctx, const struct request *req,
     struct enroll_result *res, struct err *e);
+int __wrap_enroll_explain(struct ctx *ctx, const struct request *req,
+    struct policy_trail *trail, struct policy_plan *plan, struct span *tbs,
+    struct err *e);
 int __wrap_revoke_superseded(
     struct ctx *ctx, const char *protocol, const char *txn, struct err *e);
 const struct profile *__wrap_profile_get(
@@ -144,6 +147,19 @@ __wrap_enroll_submit(struct ctx *ctx, const struct request *req,
 	    fake.other_key ? maker_spki(ca.a, ca.key) : req->want.spki, &m);
 	*res = (struct enroll_result){ .status = fake.status };
 	res->cert = maker_sign(ctx->arena, maker_tbs(&m), m.sig_alg, ca.key);
+	return outcome(fake.submit, e);
+}
+
+int
+__wrap_enroll_explain(struct ctx *ctx, const struct request *req,
+    struct policy_trail *trail, struct policy_plan *plan, struct span *tbs,
+    struct err *e)
+{
+	(void)ctx;
+	(void)trail;
+	(void)plan;
+	(void)tbs;
+	assert_true(req->want.spki.n > 0);
 	return outcome(fake.submit, e);
 }
 
@@ -498,6 +514,13 @@ test_serverkeygen(void **state)
 	assert_string_equal(header("Cache-Control"), "no-store");
 	assert_non_null(reply.body_free);
 	reply.body_free(reply.body);
+	/* what is refused leaves the earlier certificate alone */
+	prepare(EST_PREFIX "/linked/serverkeygen");
+	fake.kind = EVIDENCE_RA;
+	fake.submit = ERR_REFUSED;
+	serve(403);
+	assert_int_equal(fake.submits, 1);
+	assert_int_equal(fake.superseded, 0);
 	/* somebody else's answer to the same request never has our key */
 	prepare(EST_PREFIX "/linked/serverkeygen");
 	fake.kind = EVIDENCE_RA;

@@ -277,6 +277,7 @@ test_status(void **state)
 		{ ERR_BAD_KEY, 400, true },
 		{ ERR_CONFLICT, 409, false },
 		{ ERR_NOT_FOUND, 404, false },
+		{ ERR_LIMITED, 429, true },
 		{ ERR_UNAVAILABLE, 503, false },
 		{ ERR_INTERNAL, 500, false },
 	};

@@ -93,24 +93,6 @@ server(unsigned threads)
 }
 
 static void
-post(struct http_server *s, size_t n, bool chunked, struct answer *a)
-{
-	static char big[1024 * 1024];
-	struct curl_slist *h = NULL;
-	CURL *c = fixture_client(s, false, "/post", a);
-
-	memset(big, 'x', sizeof(big));
-	h = curl_slist_append(h, "Expect:");
-	if (chunked)
-		h = curl_slist_append(h, "Transfer-Encoding: chunked");
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDS, big);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)n);
-	fixture_run(c, a);
-	curl_slist_free_all(h);
-}
-
-static void
 test_get(void **state)
 {
 	struct http_server *s = server(2);
@@ -148,19 +130,19 @@ test_post(void **state)
 	struct answer a;
 
 	(void)state;
-	post(s, 0, false, &a);
+	fixture_post(s, 0, false, &a);
 	assert_string_equal(a.body, "POST|/post|0|-1|-");
-	post(s, 100, false, &a);
+	fixture_post(s, 100, false, &a);
 	assert_string_equal(a.body, "POST|/post|100|120|-");
-	post(s, FIXTURE_BODY_MAX, false, &a);
+	fixture_post(s, FIXTURE_BODY_MAX, false, &a);
 	assert_string_equal(a.body, "POST|/post|1000|120|-");
-	post(s, FIXTURE_BODY_MAX, true, &a);
+	fixture_post(s, FIXTURE_BODY_MAX, true, &a);
 	assert_string_equal(a.body, "POST|/post|1000|120|-");
-	post(s, FIXTURE_BODY_MAX + 1, false, &a);
+	fixture_post(s, FIXTURE_BODY_MAX + 1, false, &a);
 	assert_int_equal(a.status, 413);
-	post(s, FIXTURE_BODY_MAX + 1, true, &a);
+	fixture_post(s, FIXTURE_BODY_MAX + 1, true, &a);
 	assert_int_equal(a.status, 413);
-	post(s, 1024 * 1024, true, &a); /* we hang up */
+	fixture_post(s, 1024 * 1024, true, &a); /* we hang up */
 	assert_int_not_equal(a.rc, CURLE_OK);
 	fixture_get(s, "/", &a);
 	assert_int_equal(a.status, 200);

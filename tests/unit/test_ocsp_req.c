@@ -167,6 +167,37 @@ test_nonce(void **state)
 	refused(with_nonce(&b, 16, true, 2), "two nonces");
 }
 
+/*
+ * What a client would like (RFC 6960 4.4.3, 4.4.7) is understood, critical or
+ * not: we have one type of answer and one key.  Another one is not.
+ */
+static void
+test_wishes(void **state)
+{
+	static const char *const oids[] = { "1.3.6.1.5.5.7.48.1.4",
+		"1.3.6.1.5.5.7.48.1.8", "1.3.6.1.5.5.7.48.1.7" };
+	int i, critical;
+	size_t ext;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		for (critical = 0; critical < 2; critical++) {
+			AUTO_BUF(exts, 100);
+			AUTO_BUF(b, 1000);
+
+			ext = der_begin(&exts, DER_SEQUENCE);
+			der_oid(&exts, oids[i]);
+			der_true(&exts, critical);
+			der_put(&exts, DER_OCTET_STRING, span_str("x"));
+			der_end(&exts, ext);
+			assert_int_equal(
+			    ocsp_req_parse(
+				with_exts(&b, buf_get(&exts)), &req, &err),
+			    i == 2 && critical ? -1 : 0);
+		}
+	}
+}
+
 /* Every proper prefix and every request with a tail is refused. */
 static void
 test_ends(void **state)
@@ -269,6 +300,7 @@ main(void)
 		cmocka_unit_test(test_hashes),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_nonce),
+		cmocka_unit_test(test_wishes),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_path),

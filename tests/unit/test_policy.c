@@ -419,6 +419,39 @@ trail(void **state)
 	assert_true(t.steps[8].ok);
 }
 
+/* What the profile fixes is nobody's to prove: /csrattrs asks for it. */
+static void
+fixed_attributes(void **state)
+{
+	static const char text[] =
+	    "name: d\nissuers: [tls]\nallow:\n- protocols: [est]\n"
+	    "subject:\n  fixed: [{type: O, value: Test}]\n"
+	    "  allowed: [{type: CN}]\nkeys: {ec: [P-256]}\n"
+	    "validity: {default: 1d, max: 1d}\n"
+	    "key-usage: [digitalSignature]\n";
+	struct request_holder holder = { .n_sans = 0 };
+	struct principal who = { EVIDENCE_CERT, "cert:@maker/CN=sn-1" };
+	struct request req = { .protocol = "est",
+		.txn = "1",
+		.evidence = { .kind = EVIDENCE_CERT, .holder = &holder },
+		.want = { .spki = p256 } };
+	struct policy_plan plan;
+	struct profile p;
+	struct policy_input in = { &who, &req, &p, fx.issuers, NULL };
+	struct err e;
+
+	(void)state;
+	if (profile_parse(fx.a, "d.yaml", span_str(text), &p, &e) == -1 ||
+	    dn_parse(fx.a, "CN=sn-1", &holder.subject, &e) == -1 ||
+	    dn_parse(fx.a, "CN=sn-1,O=Test", &req.want.subject, &e) == -1 ||
+	    policy_check(fx.a, &in, &plan, &e) == -1)
+		fail_msg("%s", e.text);
+	assert_string_equal(dn_text(fx.a, &plan.subject), "CN=sn-1,O=Test");
+	assert_int_equal(
+	    dn_parse(fx.a, "CN=sn-2,O=Test", &req.want.subject, &e), 0);
+	assert_int_equal(policy_check(fx.a, &in, &plan, &e), -1);
+}
+
 int
 main(void)
 {
@@ -430,6 +463,7 @@ main(void)
 		cmocka_unit_test(name_in_subject),
 		cmocka_unit_test(issuers_validity),
 		cmocka_unit_test(trail),
+		cmocka_unit_test(fixed_attributes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -47,6 +47,7 @@ kinds(void **state)
 		{ ERR_BAD_KEY, 400, "badCSR", true },
 		{ ERR_CONFLICT, 403, "orderNotReady", true },
 		{ ERR_NOT_FOUND, 404, "malformed", true },
+		{ ERR_LIMITED, 429, "rateLimited", true },
 		{ ERR_UNAVAILABLE, 503, "serverInternal", false },
 		{ ERR_INTERNAL, 500, "serverInternal", false },
 	};

@@ -128,6 +128,8 @@ static const struct mistake {
 	{ 29, "clients: {expires: 1d}", "expires" },
 	{ 29, "clients: {expired: soon}", "clients.expired" },
 	{ 29, "clients: {trust-anchors: [none.pem]}", "none.pem" },
+	{ 29, "clients: {trust-anchors: [x/ca.pem, y/ca.pem]}",
+	    "two trust anchors are called \"ca\"" },
 	{ 29, "est: {server-keygen: P-384}", "not a key that the profile" },
 	{ 29, "est: {server-keygen: \"rsa:1024\"}", "not a key" },
 	{ 29, "est: {channel-binding: often}", "channel-binding" },

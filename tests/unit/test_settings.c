@@ -252,6 +252,9 @@ test_value_mistakes(void **state)
 	refused(minimal, "  order-lifetime: 59s\n",
 	    "11: acme.order-lifetime: duration 59s is outside 60s to "
 	    "31536000s");
+	/* requests are not remembered for longer */
+	refused(minimal, "est: {repeat: 31d}\n",
+	    "11: est.repeat: duration 31d is outside 1s to 2592000s");
 	refused(minimal, "  authorization-lifetime: soon\n",
 	    "11: acme.authorization-lifetime: \"soon\" is not a duration "
 	    "such as 90s, 15m, 12h or 397d");

@@ -1,0 +1,73 @@
+/*
+ * What is due of one issuer's CRLs: which lists by the clock, by what was
+ * revoked and by what is published already, under which numbers, and which
+ * expired entries leave.  Has nothing signed and publishes nothing.
+ */
+#ifndef CRL_CRL_PLAN_H
+#define CRL_CRL_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/settings.h"
+#include "ca/issuer.h"
+#include "crl/crl_kept.h"
+#include "crl/crl_round.h"
+#include "crl/crl_scope.h"
+
+struct crl_plan {
+	const struct issuer *issuer;
+	const struct settings_crl *conf; /* borrowed; may be replaced */
+	struct arena *arena;
+	struct crl_scope *scopes;
+	struct crl_kept *kept; /* one for each scope */
+	size_t n;
+	int64_t last_number;
+};
+
+/* At one moment: what is published. */
+struct crl_moment {
+	struct db *db;
+	struct arena *a;
+	struct store_crls all;
+	int64_t now;
+};
+
+/* 'conf' is set by the caller before anything else is asked. */
+void crl_plan_init(struct crl_plan *p, const struct issuer *issuer);
+void crl_plan_clear(struct crl_plan *p);
+
+/* Notes a change; an empty serial: of anything. */
+void crl_plan_note(struct crl_plan *p, struct span serial);
+
+/* Forgets the lists that are kept: all rows are read for the next ones. */
+void crl_plan_forget(struct crl_plan *p);
+
+/* The newest published list of a scope's name, or NULL. */
+const struct store_crl *crl_plan_find(
+    const struct crl_moment *m, const struct crl_plan *p, const char *scope);
+
+/*
+ * The lists that are due, complete ones first, in the arena of 'm'; their
+ * changes count as told.  'out->n' is 0 when none is.
+ */
+void crl_plan_due(
+    const struct crl_moment *m, struct crl_plan *p, struct crl_round *out);
+
+/*
+ * Gives the lists their numbers and decides up to where expired entries have
+ * left; '*mark' is that of lists that are made of all rows.
+ */
+int crl_plan_prepare(const struct crl_moment *m, struct crl_plan *p,
+    struct crl_round *r, struct store_crl_mark *mark, struct err *e) MUST_USE;
+
+/* What was heard while the lists were read is on them now. */
+void crl_plan_told(struct crl_plan *p, const struct crl_round *r);
+
+/* The list is public, or the round has failed: what is kept is worthless. */
+void crl_plan_published(struct crl_list *l);
+void crl_plan_failed(struct crl_plan *p, const struct crl_round *r);
+
+#endif

@@ -1,0 +1,234 @@
+/*
+ * Expired entries leave the lists of chancery-pubd little by little, so that
+ * signd, which remembers what it signed, takes each list.
+ */
+#include <glob.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/auto.h"
+#include "base/file.h"
+#include "db/db_int.h"
+#include "tests/unit/pubd_fixture.h"
+
+#define ENTRIES 10000
+#define EXPIRED 1000
+#define DAILY (ENTRIES * 4 / 100)
+
+/* More than a day, which both pubd and signd look back. */
+#define SHIFT_S ((int64_t)25 * 3600)
+
+static struct pubd_world x;
+
+static void
+run_sql(const char *sql)
+{
+	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct err e;
+
+	if (db_script(owner, sql, &e) == -1)
+		fail_msg("%s", e.text);
+	db_free(owner);
+}
+
+/* Revoked long ago: of them so many that have expired, one only just. */
+static void
+make_rows(void)
+{
+	run_sql(arena_printf(x.a,
+	    "INSERT INTO chancery.cert_status (cert_id, not_after, revoked_at,"
+	    " issuer, status, reason, serial) SELECT i, CASE WHEN i <= %d"
+	    " THEN now() - interval '10 days' - i * interval '1 second'"
+	    " WHEN i = %d THEN now() - interval '5 seconds'"
+	    " ELSE now() + interval '90 days' END,"
+	    " now() - interval '20 days', %d, 1, 1,"
+	    " '\\x41'::bytea || substr(sha256(i::text::bytea), 1, 9)"
+	    " FROM generate_series(1, %d) i",
+	    EXPIRED, EXPIRED + 1, x.issuer, ENTRIES));
+}
+
+static int64_t
+read_i64(const uint8_t *p)
+{
+	uint64_t v = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		v = v << 8 | p[i];
+	return (int64_t)v;
+}
+
+static void
+write_i64(uint8_t *p, int64_t v)
+{
+	int i;
+
+	for (i = 0; i < 8; i++)
+		p[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
+}
+
+/* The serials that signd remembers: those that left did so a day earlier. */
+static void
+age_serials(const char *path)
+{
+	struct span s;
+	struct err e;
+	uint8_t *p;
+	size_t at;
+
+	if (file_read(x.a, path, (size_t)1 << 24, &s, &e) == -1)
+		fail_msg("%s", e.text);
+	p = arena_memdup(x.a, s.p, s.n);
+	for (at = (size_t)((uint8_t *)memchr(p, '\n', s.n) - p) + 1; at < s.n;
+	     at += 1 + (size_t)p[at] + 8) {
+		uint8_t *left = p + at + 1 + p[at];
+
+		if (read_i64(left) != 0)
+			write_i64(left, read_i64(left) - SHIFT_S);
+	}
+	assert_int_equal(at, s.n);
+	if (file_replace(path, span_of(p, s.n), 0600, &e) == -1)
+		fail_msg("%s", e.text);
+}
+
+/* What pubd and signd remember becomes a day older, and a list is made. */
+static struct store_crl
+next_day(int64_t above)
+{
+	glob_t found;
+	size_t i;
+
+	pubd_stop(&x, 0, SIGTERM);
+	run_sql(arena_printf(x.a,
+	    "UPDATE chancery.crl SET this_update = this_update"
+	    " - %lld * interval '1 second'",
+	    (long long)SHIFT_S));
+	assert_int_equal(glob(arena_printf(x.a, "%s/crl/*.serials", x.fx.state),
+			     0, NULL, &found),
+	    0);
+	for (i = 0; i < found.gl_pathc; i++)
+		age_serials(found.gl_pathv[i]);
+	globfree(&found);
+	pubd_start(&x, 0);
+	return pubd_wait(&x, "full", above);
+}
+
+/* How often pubd could not publish. */
+static int
+failures(void)
+{
+	const char *log = arena_printf(x.a, "%s/pubd0.log", x.fx.dir), *p;
+	struct span s;
+	struct err e;
+	int n = 0;
+
+	if (file_read(x.a, log, (size_t)1 << 20, &s, &e) == -1)
+		fail_msg("%s", e.text);
+	p = arena_printf(x.a, "%.*s", (int)s.n, (const char *)s.p);
+	while ((p = strstr(p, "not published")) != NULL) {
+		p++;
+		n++;
+	}
+	return n;
+}
+
+/* A process that reads all rows anew lets no more of them leave that day. */
+static struct store_crl
+same_day(const struct store_crl *c)
+{
+	struct store_crl again;
+
+	pubd_stop(&x, 0, SIGTERM);
+	pubd_start(&x, 0);
+	again = pubd_wait(&x, "full", c->number);
+	assert_int_equal(again.entries, c->entries);
+	assert_int_equal(again.gone, 0);
+	return again;
+}
+
+/* 400 of 10,000 a day, each after a list that was made past its expiry. */
+static void
+test_leave(void **state)
+{
+	struct store_crl c;
+	int left = ENTRIES, day;
+
+	(void)state;
+	pubd_conf(&x, PUBD_PLAIN);
+	make_rows();
+	pubd_start(&x, 0);
+	c = pubd_wait(&x, "full", 0);
+	/* expired, but no list had them so far */
+	assert_int_equal(c.entries, ENTRIES);
+	for (day = 1; left > ENTRIES - EXPIRED; day++) {
+		c = next_day(c.number);
+		left -= left - DAILY < ENTRIES - EXPIRED
+			    ? left - (ENTRIES - EXPIRED)
+			    : (int)(left * 4 / 100);
+		assert_int_equal(c.entries, left);
+		if (left > ENTRIES - EXPIRED)
+			c = same_day(&c);
+	}
+	assert_true(day > 3);
+	/* the one that expired when the first list was made is still there */
+	c = next_day(c.number);
+	assert_int_equal(c.entries, ENTRIES - EXPIRED);
+	assert_int_equal(failures(), 0);
+}
+
+/* keep-expired: never, and those that left are there again. */
+static void
+test_never(void **state)
+{
+	struct store_crl c;
+
+	(void)state;
+	pubd_stop(&x, 0, SIGTERM);
+	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
+		      "    keep-expired: true}\n");
+	assert_true(pubd_current(&x, "full", &c));
+	pubd_start(&x, 0);
+	c = pubd_wait(&x, "full", c.number);
+	assert_int_equal(c.entries, ENTRIES);
+	c = next_day(c.number);
+	assert_int_equal(c.entries, ENTRIES);
+	assert_int_equal(c.gone, 0);
+	assert_int_equal(failures(), 0);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	pubd_setup(&x);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	pubd_teardown(&x);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_never),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
