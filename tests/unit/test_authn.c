@@ -425,6 +425,13 @@ certificates(void **state)
 	rev.serial = res.serial;
 	assert_int_equal(revoke_submit(&ctx, &rev, &e), 0);
 	no_cert("dev", res.cert, "revoked");
+	/* without a subject its first name says who it is */
+	(void)ask(&q, "c3", "c3", "e.good.test");
+	q.req.profile = "dev";
+	submit(&q.req, &res);
+	assert_int_equal(
+	    authn_cert(&ctx, profile("dev"), &res.cert, 1, &ev, &e), 0);
+	assert_string_equal(ev.name, "dev/dns:e.good.test");
 	/* a server's certificate is no client's */
 	submit(ask(&q, "c2", "c2", "srv.good.test"), &res);
 	no_cert("dev", res.cert, "extKeyUsage");
