@@ -53,6 +53,7 @@ start_daemon(struct http_port *p, int fd)
 		{ MHD_OPTION_HTTPS_PRIORITIES, 0,
 		    (void *)(uintptr_t)TLS_PRIORITIES },
 		http_tls_option(),
+		http_tls_tickets(),
 		{ MHD_OPTION_END, 0, NULL },
 	};
 	struct MHD_OptionItem plain[] = {

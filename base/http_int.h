@@ -71,6 +71,9 @@ int http_tls_set(struct http_tls *t, const char *chain_pem, const char *key_pem,
  */
 struct MHD_OptionItem http_tls_option(void);
 
+/* The daemon option that lets clients resume their sessions. */
+struct MHD_OptionItem http_tls_tickets(void);
+
 /*
  * Fills in what the client showed in TLS ('client_chain', in the arena) and
  * the session.

@@ -20,6 +20,7 @@ struct cert {
 };
 
 struct http_tls {
+	gnutls_datum_t ticket_key; /* of session tickets; lives as we do */
 	_Atomic(struct cert *) current;
 	pthread_mutex_t lock; /* of those who replace */
 };
@@ -34,6 +35,10 @@ http_tls_new(void)
 
 	if (t == NULL)
 		return NULL;
+	if (gnutls_session_ticket_key_generate(&t->ticket_key) < 0) {
+		free(t);
+		return NULL;
+	}
 	(void)pthread_mutex_init(&t->lock, NULL);
 	atomic_store(&newest, t);
 	return t;
@@ -68,6 +73,8 @@ http_tls_free(struct http_tls *t)
 		cert_free(c);
 	}
 	(void)pthread_mutex_destroy(&t->lock);
+	gnutls_memset(t->ticket_key.data, 0, t->ticket_key.size);
+	gnutls_free(t->ticket_key.data);
 	free(t);
 }
 
@@ -182,6 +189,35 @@ on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
 	*key = c->key;
 	*flags = 0; /* they stay ours */
 	return 0;
+}
+
+/*
+ * Sessions may be resumed (RFC 5077, 8446 2.2); a ticket holds the client's
+ * certificate, which is judged anew with every request.
+ */
+static void
+on_connection(void *cls, struct MHD_Connection *connection, void **socket_cls,
+    enum MHD_ConnectionNotificationCode code)
+{
+	struct http_tls *t = atomic_load(&newest);
+	const union MHD_ConnectionInfo *info;
+
+	(void)cls;
+	(void)socket_cls;
+	info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	/* without tickets the session works all the same */
+	if (code == MHD_CONNECTION_NOTIFY_STARTED && t != NULL &&
+	    info != NULL && info->tls_session != NULL)
+		(void)gnutls_session_ticket_enable_server(
+		    info->tls_session, &t->ticket_key);
+}
+
+struct MHD_OptionItem
+http_tls_tickets(void)
+{
+	return (struct MHD_OptionItem){ MHD_OPTION_NOTIFY_CONNECTION,
+		(intptr_t)on_connection, NULL };
 }
 
 struct MHD_OptionItem

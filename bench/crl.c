@@ -35,6 +35,7 @@
 #endif
 
 #define ROUNDS 5
+#define MIDDLE 2 /* of ROUNDS */
 #define TEXT_MAX 8192
 #define METRICS_MAX ((size_t)1 << 20)
 
@@ -208,8 +209,7 @@ static void
 print_rounds(const char *what, const struct rounds *r)
 {
 	(void)printf("%s, ms: best %.0f, median %.0f, worst %.0f; goal 2000\n",
-	    what, (double)r->wall_us[0] / 1e3,
-	    (double)r->wall_us[ROUNDS / 2] / 1e3,
+	    what, (double)r->wall_us[0] / 1e3, (double)r->wall_us[MIDDLE] / 1e3,
 	    (double)r->wall_us[ROUNDS - 1] / 1e3);
 }
 
@@ -218,7 +218,7 @@ print(const struct outcome *o)
 {
 	double size_mb = (double)o->crl.size / 1048576;
 	const struct rounds *r = &o->read, *c = &o->copied;
-	double p50_ms = (double)r->wall_us[ROUNDS / 2] / 1e3;
+	double p50_ms = (double)r->wall_us[MIDDLE] / 1e3;
 
 	print_rounds("of all rows", r);
 	print_rounds("of the list before", c);
@@ -238,7 +238,7 @@ print(const struct outcome *o)
 		     "\"pubd_beside_mb\":%.1f,\"signd_beside_mb\":%.1f}\n",
 	    (long long)(r->cpu_us / ROUNDS), 1e3 / p50_ms, p50_ms,
 	    (double)r->wall_us[ROUNDS - 1] / 1e3, (double)r->wall_us[0] / 1e3,
-	    (double)c->wall_us[ROUNDS / 2] / 1e3,
+	    (double)c->wall_us[MIDDLE] / 1e3,
 	    (double)c->wall_us[ROUNDS - 1] / 1e3, o->pubd_mb,
 	    (unsigned long long)o->crl.entries, (unsigned long long)o->crl.size,
 	    o->pubd_mb - size_mb, o->signd_mb - size_mb);

@@ -40,19 +40,14 @@ add_name(X509_REQ *req, const char *name)
 	sk_X509_EXTENSION_free(exts);
 }
 
-static struct span
-make_one(struct arena *a, size_t i)
+struct span
+csr_make(struct arena *a, EVP_PKEY *key, const char *name)
 {
-	/* scattered, as names of hosts are */
-	uint32_t number = (uint32_t)i * UINT32_C(2654435761);
-	AUTO(EVP_PKEY) key = EVP_EC_gen("P-256");
 	AUTO(X509_REQ) req = X509_REQ_new();
 	unsigned char *der = NULL;
-	char name[64];
 	struct span out;
 	int n;
 
-	(void)snprintf(name, sizeof(name), "host-%08x.bench.test", number);
 	need(key != NULL && req != NULL);
 	add_name(req, name);
 	need(X509_REQ_set_pubkey(req, key) == 1 &&
@@ -62,6 +57,18 @@ make_one(struct arena *a, size_t i)
 	out = span_dup(a, span_of(der, (size_t)n));
 	OPENSSL_free(der);
 	return out;
+}
+
+static struct span
+make_one(struct arena *a, size_t i)
+{
+	/* scattered, as names of hosts are */
+	uint32_t number = (uint32_t)i * UINT32_C(2654435761);
+	AUTO(EVP_PKEY) key = EVP_EC_gen("P-256");
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "host-%08x.bench.test", number);
+	return csr_make(a, key, name);
 }
 
 struct span *

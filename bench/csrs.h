@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <openssl/types.h>
+
 #include "base/arena.h"
 #include "base/span.h"
 
@@ -12,5 +14,8 @@
  * common name and alternative name the same; DER in the arena.
  */
 struct span *csrs_make(struct arena *a, size_t n);
+
+/* One of this P-256 key for this name, both as common and alternative name. */
+struct span csr_make(struct arena *a, EVP_PKEY *key, const char *name);
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "bench/csrs.h"
+#include "bench/latency.h"
 #include "bench/limit.h"
 #include "bench/procs.h"
 #include "bench/world.h"
@@ -47,8 +48,7 @@ struct worker {
 	struct ctx *ctx;
 	struct enroll_times times;
 	int64_t csr_cpu_us, csr_wall_us;
-	int32_t *latency_us;
-	size_t n, max;
+	struct latency latency;
 };
 
 /* The three groups of processes, at the start and at the end. */
@@ -87,19 +87,6 @@ fail(const char *what, const struct err *e)
 	return -1;
 }
 
-static void
-note_latency(struct worker *w, int64_t us)
-{
-	if (w->n == w->max) {
-		w->max = w->max == 0 ? 4096 : 2 * w->max;
-		w->latency_us =
-		    realloc(w->latency_us, w->max * sizeof(*w->latency_us));
-		if (w->latency_us == NULL)
-			abort();
-	}
-	w->latency_us[w->n++] = (int32_t)us;
-}
-
 static int
 read_request(struct worker *w, struct arena *a, struct span der,
     struct request_want *out)
@@ -136,7 +123,7 @@ issue_one(struct worker *w, struct arena *a)
 	if (enroll_submit(w->ctx, &req, &res, &e) == -1)
 		return fail("enroll", &e);
 	if (atomic_load(&phase) == MEASURE)
-		note_latency(w, clock_mono_us() - wall);
+		latency_note(&w->latency, clock_mono_us() - wall);
 	return 0;
 }
 
@@ -178,38 +165,20 @@ use(struct usage *u)
 	procs_tree(world->postgres, &u->postgres);
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	const int32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 /* Merges what the workers saw. */
 static void
 latencies(struct outcome *o)
 {
-	int32_t *all;
-	size_t i, j;
+	struct latency all = { 0 };
+	struct latency_sum sum;
+	size_t i;
 
 	for (i = 0; i < WORKERS; i++)
-		o->n += workers[i].n;
-	all = calloc(o->n + 1, sizeof(*all));
-	if (all == NULL)
-		abort();
-	o->n = 0;
-	for (i = 0; i < WORKERS; i++) {
-		for (j = 0; j < workers[i].n; j++)
-			all[o->n++] = workers[i].latency_us[j];
-		free(workers[i].latency_us);
-	}
-	qsort(all, o->n, sizeof(*all), by_value);
-	i = o->n / 2;
-	o->p50_ms = (double)all[i] / 1e3;
-	i = o->n * 99 / 100;
-	o->p99_ms = (double)all[i] / 1e3;
-	free(all);
+		latency_take(&all, &workers[i].latency);
+	latency_sum(&all, &sum);
+	o->n = sum.n;
+	o->p50_ms = sum.p50_ms;
+	o->p99_ms = sum.p99_ms;
 }
 
 static void

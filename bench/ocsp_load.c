@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "bench/latency.h"
 
 #define ANSWER_MAX 16384
 #define EVENTS 64
@@ -32,8 +33,8 @@ struct loader {
 	size_t next, n_conns;
 	struct conn *conns;
 	int64_t until_us;
-	int32_t *latency_us;
-	size_t n, max, failed, body;
+	struct latency latency;
+	size_t failed, body;
 };
 
 static _Noreturn void
@@ -92,19 +93,6 @@ is_whole(struct loader *l, const struct conn *c)
 }
 
 static void
-note(struct loader *l, int64_t us)
-{
-	if (l->n == l->max) {
-		l->max = l->max == 0 ? 65536 : 2 * l->max;
-		l->latency_us =
-		    realloc(l->latency_us, l->max * sizeof(*l->latency_us));
-		if (l->latency_us == NULL)
-			abort();
-	}
-	l->latency_us[l->n++] = (int32_t)us;
-}
-
-static void
 reopen(struct loader *l, struct conn *c)
 {
 	(void)close(c->fd);
@@ -131,7 +119,7 @@ on_bytes(struct loader *l, struct conn *c)
 	now = clock_mono_us();
 	if (strncmp(c->got, "HTTP/1.1 200", 12) != 0)
 		l->failed++;
-	note(l, now - c->asked_us);
+	latency_note(&l->latency, now - c->asked_us);
 	if (now < l->until_us)
 		ask(l, c);
 	else
@@ -169,43 +157,24 @@ work(void *arg)
 	return NULL;
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	const int32_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static void
 merge(struct load *l, struct loader *all)
 {
-	int32_t *times;
+	struct latency times = { 0 };
+	struct latency_sum sum;
 	size_t i;
 
-	l->n = l->failed = 0;
+	l->failed = 0;
 	for (i = 0; i < l->threads; i++) {
-		l->n += all[i].n;
 		l->failed += all[i].failed;
 		l->body = all[i].body;
-	}
-	times = calloc(l->n + 1, sizeof(*times));
-	if (times == NULL)
-		abort();
-	l->n = 0;
-	for (i = 0; i < l->threads; i++) {
-		memcpy(
-		    times + l->n, all[i].latency_us, all[i].n * sizeof(*times));
-		l->n += all[i].n;
-		free(all[i].latency_us);
+		latency_take(&times, &all[i].latency);
 		free(all[i].conns);
 	}
-	qsort(times, l->n, sizeof(*times), by_value);
-	i = l->n / 2;
-	l->p50_ms = (double)times[i] / 1e3;
-	i = l->n * 99 / 100;
-	l->p99_ms = (double)times[i] / 1e3;
-	free(times);
+	latency_sum(&times, &sum);
+	l->n = sum.n;
+	l->p50_ms = sum.p50_ms;
+	l->p99_ms = sum.p99_ms;
 }
 
 void

@@ -35,7 +35,7 @@ static const char classes[] =
     "  key: ca\n"
     "  caller: enroll\n"
     "  kind: certificate\n"
-    "  eku: [serverAuth]\n"
+    "  eku: [serverAuth, \"serverAuth clientAuth\"]\n"
     "  key-usage: [digitalSignature]\n"
     "  extensions: [keyUsage, extendedKeyUsage, subjectAltName,\n"
     "    subjectKeyIdentifier, authorityKeyIdentifier,\n"
@@ -111,6 +111,8 @@ fill_settings(void)
 	    fixture.a, "host=%s dbname=" EMBEDDED_DBNAME, pg_dir(pg));
 	settings.issuers = &issuer;
 	settings.issuers_count = 1;
+	world.settings = &settings;
+	world.dir = fixture.dir;
 }
 
 /* As the operator does before the first certificate. */

@@ -1,7 +1,8 @@
 /*
  * A whole CA for a benchmark, made in scratch directories: a throw-away
  * PostgreSQL with fsync on, a chancery-signd with two slots on a P-256 key of
- * a SoftHSM token, an issuer and a TLS server profile.
+ * a SoftHSM token, an issuer and a TLS server profile.  The signer also signs
+ * certificates of devices, TLS client and server.
  */
 #ifndef BENCH_WORLD_H
 #define BENCH_WORLD_H
@@ -19,6 +20,8 @@ struct world {
 	struct token *token;   /* the same token, opened by this process */
 	struct token_uri key;  /* the CA's key on it */
 	pid_t signd, postgres;
+	const struct settings *settings; /* of the engine */
+	const char *dir;                 /* scratch directory of all this */
 };
 
 /*

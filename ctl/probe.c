@@ -162,6 +162,28 @@ probe_issuers(struct ctl *c, struct probe *p)
 	issuer_set_free(set);
 }
 
+/* A setting that names a profile, and the protocol it is for. */
+static void
+probe_named(struct ctl *c, struct probe *p, const struct profile_set *set,
+    const char *protocol, const char *name)
+{
+	const struct profile *is = profile_get(set, name);
+
+	if (is == NULL)
+		probe_add(c, p, protocol, false,
+		    arena_printf(c->a, "there is no profile \"%s\"", name),
+		    arena_printf(
+			c->a, "correct %s.profile in chancery.yaml", protocol));
+	else if (!profile_has_protocol(is, protocol))
+		probe_add(c, p, protocol, false,
+		    arena_printf(c->a, "profile \"%s\" does not allow %s", name,
+			protocol),
+		    arena_printf(c->a,
+			"add %s to its \"allow\", or name another one in "
+			"chancery.yaml",
+			protocol));
+}
+
 static void
 probe_profiles(struct ctl *c, struct probe *p)
 {
@@ -175,11 +197,9 @@ probe_profiles(struct ctl *c, struct probe *p)
 	probe_add(c, p, "profiles", true,
 	    arena_printf(c->a, "%zu in %s", profile_count(set), c->s->policies),
 	    NULL);
-	if (profile_get(set, c->s->acme.profile) == NULL)
-		probe_add(c, p, "acme", false,
-		    arena_printf(
-			c->a, "there is no profile \"%s\"", c->s->acme.profile),
-		    "correct acme.profile in chancery.yaml");
+	probe_named(c, p, set, "acme", c->s->acme.profile);
+	if (c->s->est.profile != NULL)
+		probe_named(c, p, set, "est", c->s->est.profile);
 	if (profile_get(set, c->s->https_profile) == NULL)
 		probe_add(c, p, "https", false,
 		    arena_printf(c->a, "there is no profile \"%s\"",

@@ -187,6 +187,14 @@ int store_cert_by_fingerprint(struct db *db, struct arena *a,
     struct err *e) MUST_USE;
 
 /*
+ * What a certificate that its holder shows is compared with: 'id', 'profile',
+ * 'subject', 'der' and 'revoked' alone are filled in, since names cost more to
+ * find than all the rest.  NOT_FOUND.
+ */
+int store_cert_shown(struct db *db, struct arena *a, int issuer,
+    struct span serial, struct store_cert *out, struct err *e) MUST_USE;
+
+/*
  * How many of the newest 'max' certificates of this principal and profile were
  * issued within an hour.
  */

@@ -103,6 +103,38 @@ store_cert_by_serial(struct db *db, struct arena *a, int issuer,
 	return get_one(db, a, &stmt, &p, out, e);
 }
 
+/* The status first: it has the id, which names the partition of the rest. */
+int
+store_cert_shown(struct db *db, struct arena *a, int issuer, struct span serial,
+    struct store_cert *out, struct err *e)
+{
+	static const struct db_stmt find = { "cert_shown_id",
+		"SELECT cert_id, status = 1 FROM cert_status"
+		" WHERE issuer = $1 AND serial = $2",
+		true };
+	static const struct db_stmt get = { "cert_shown",
+		"SELECT profile, subject, der FROM cert WHERE id = $1", true };
+	AUTO(PGresult) status = NULL;
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	*out = (struct store_cert){ 0 };
+	db_arg_i4(&p, issuer);
+	db_arg_bytes(&p, serial);
+	if (db_one(db, &find, &p, &status, "certificate", e) == -1)
+		return -1;
+	out->id = db_i8(status, 0, 0);
+	out->revoked = db_bool(status, 0, 1);
+	p.n = 0;
+	db_arg_i8(&p, out->id);
+	if (db_one(db, &get, &p, &r, "certificate", e) == -1)
+		return -1;
+	out->profile = db_text(a, r, 0, 0);
+	out->subject = db_text(a, r, 0, 1);
+	out->der = db_bytes(a, r, 0, 2);
+	return 0;
+}
+
 int
 store_cert_by_fingerprint(struct db *db, struct arena *a,
     const uint8_t fingerprint[STORE_HASH_SIZE], struct store_cert *out,

@@ -34,11 +34,11 @@ struct feed {
 	struct epoch_reader *reader;  /* of feed_save */
 	bool unrevoked; /* a row wanted to make a revoked certificate good */
 	bool replica, more; /* as the last look at the changes found */
-	bool bounded;       /* the CRLs were looked at */
 	bool accepting;     /* an operator said so, and it is not done yet */
 	size_t bad;
 	atomic_size_t n_certs, n_revoked;
 	enum store_status_found last; /* what was logged */
+	atomic_bool bounded;          /* the CRLs were looked at */
 	atomic_bool connected, down_told;
 	_Atomic int64_t heard_us; /* when the database answered last */
 	struct metric *rows, *faults, *certs, *revoked, *age, *trust;
@@ -372,7 +372,8 @@ load(struct feed *f, bool accepted)
 		    "as good: revoke them again",
 		    lost);
 	publish(f, f->loading, &marks);
-	f->bounded = f->bounded || accepted;
+	if (accepted)
+		atomic_store(&f->bounded, true);
 	f->accepting = false;
 	/* how fresh it is, the next look at the changes tells */
 	f->more = true;
@@ -413,13 +414,16 @@ judge(struct feed *f, const struct store_status_news *news)
 static bool
 is_bounded(struct feed *f)
 {
-	if (f->bounded)
+	bool bounded = atomic_load(&f->bounded);
+
+	if (bounded)
 		return true;
 	find_ids(f);
-	f->bounded = lost_entries(f, table_of(f), false) == 0;
-	if (!f->bounded && !f->replica)
+	bounded = lost_entries(f, table_of(f), false) == 0;
+	if (!bounded && !f->replica)
 		dispute(f, "certificates on CRLs from before are good");
-	return f->bounded;
+	atomic_store(&f->bounded, bounded);
+	return bounded;
 }
 
 static int
@@ -558,6 +562,7 @@ void
 feed_health(const struct feed *f, struct feed_health *out)
 {
 	out->trust = trust_of(f);
+	out->bounded = atomic_load(&f->bounded);
 	out->connected =
 	    atomic_load(&f->connected) &&
 	    clock_mono_us() < atomic_load(&f->heard_us) + SILENT_US;

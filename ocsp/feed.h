@@ -42,6 +42,7 @@ int feed_save(struct feed *f, struct err *e) MUST_USE;
 /* How the feed is: for health and metrics, from any thread. */
 struct feed_health {
 	enum answer_trust trust;
+	bool bounded;      /* the CRLs from before were looked at */
 	bool connected;    /* the database answered, some seconds ago at most */
 	int64_t synced_at; /* 0: never */
 	size_t certificates, revoked;

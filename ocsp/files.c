@@ -16,6 +16,8 @@
 #include "base/sha256.h"
 #include "db/store_authority.h"
 #include "db/store_crl.h"
+#include "hsm/crlcheck.h"
+#include "hsm/tosign.h"
 #include "ocsp/roots.h"
 
 #define PATH_SIZE 1024
@@ -31,7 +33,7 @@ static const char alphanumeric[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 struct done {
 	unsigned issuer; /* index */
 	char scope[STORE_CRL_SCOPE_MAX];
-	int64_t number;
+	int64_t number; /* lists up to this one are not written any more */
 };
 
 /* Whose list it is: an issuer's, or that of a CA whose lists are imported. */
@@ -231,10 +233,57 @@ check(const struct files *f, const struct owner *o, const struct store_crl *c,
 static int
 set_time(int fd, const struct store_crl *c)
 {
-	const struct timespec t[2] = { { .tv_sec = c->this_update },
-		{ .tv_sec = c->this_update } };
+	/* a part of the hash: the file's ETag is the same on every node */
+	const struct timespec at = { c->this_update,
+		c->sha256[0] << 16 | c->sha256[1] << 8 | c->sha256[2] };
+	const struct timespec t[2] = { at, at };
 
 	return futimens(fd, t);
+}
+
+/* The number of a CRL as a row has it; 0: it is none. */
+static int64_t
+number_of(struct span crl)
+{
+	struct span tbs, alg, signature;
+	struct crlcheck c;
+	int64_t n = 0;
+	struct err e;
+	size_t i;
+
+	if (tosign_unwrap(crl, &tbs, &alg, &signature, &e) == -1 ||
+	    crlcheck_read(tbs, &c, &e) == -1)
+		return 0;
+	for (i = 0; i < c.number.n; i++) {
+		if (n > INT64_MAX >> 8)
+			return INT64_MAX;
+		n = n << 8 | c.number.p[i];
+	}
+	return n;
+}
+
+/* The number of the list that is there, when the owner has signed it; or 0. */
+static int64_t
+number_there(const struct files *f, const struct owner *o, const char *path)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct span crl;
+	struct stat st;
+	int64_t n = 0;
+	void *p;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size == 0 || (size_t)st.st_size > CRLCHECK_MAX)
+		return 0;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return 0;
+	crl = span_of(p, (size_t)st.st_size);
+	n = number_of(crl);
+	if (n > 0 && !is_by(f, o, crl))
+		n = 0;
+	(void)munmap(p, crl.n);
+	return n;
 }
 
 static int
@@ -259,25 +308,6 @@ write_file(struct files *f, struct db *db, const struct owner *o,
 	}
 	(void)unlink(tmp);
 	return -1;
-}
-
-static struct done *
-find_done(struct files *f, unsigned issuer, const char *scope)
-{
-	struct done *d, *more;
-
-	for (d = f->done; d < f->done + f->n_done; d++) {
-		if (d->issuer == issuer && strcmp(d->scope, scope) == 0)
-			return d;
-	}
-	more = realloc(f->done, (f->n_done + 1) * sizeof(*more));
-	if (more == NULL)
-		abort();
-	f->done = more;
-	d = &f->done[f->n_done++];
-	*d = (struct done){ .issuer = issuer };
-	(void)snprintf(d->scope, sizeof(d->scope), "%s", scope);
-	return d;
 }
 
 /* Whether an issuer's lists are served there: nobody else's ever are. */
@@ -306,25 +336,32 @@ is_issuers(const struct files *f, const char *below)
 	return false;
 }
 
-/* The files of an imported list. */
-static int
-sync_imported(struct files *f, struct db *db, const struct owner *o,
-    const struct store_crl *c, struct err *e)
+/*
+ * The 'i'th file of a list into 'path' of PATH_SIZE * 2; empty when it is not
+ * served there.  False: there are no more.
+ */
+static bool
+path_at(const struct files *f, const struct owner *o, const char *scope,
+    unsigned i, char *path)
 {
-	char path[PATH_SIZE * 2];
-	size_t i;
+	char below[PATH_SIZE];
+	const char *p = below;
 
-	for (i = 0; i < o->ca->n_paths; i++) {
-		const char *below = o->ca->paths[i] + 1;
-
-		if (o->ca->paths[i][0] != '/' || strlen(below) >= PATH_SIZE ||
-		    !is_safe(below) || is_issuers(f, below))
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", f->conf.dir, below);
-		if (write_file(f, db, o, c, path, e) == -1)
-			return -1;
+	path[0] = '\0';
+	if (o->ca == NULL) {
+		if (files_path(&f->settings->issuers[o->issuer], scope, i,
+			below, sizeof(below)) == NULL)
+			return false;
+	} else {
+		if (i >= o->ca->n_paths)
+			return false;
+		p = o->ca->paths[i] + 1;
+		if (o->ca->paths[i][0] != '/' || strlen(p) >= PATH_SIZE ||
+		    !is_safe(p) || is_issuers(f, p))
+			return true;
 	}
-	return 0;
+	(void)snprintf(path, (size_t)PATH_SIZE * 2, "%s/%s", f->conf.dir, p);
+	return true;
 }
 
 /* All files of one list. */
@@ -332,19 +369,43 @@ static int
 sync_one(struct files *f, struct db *db, const struct owner *o,
     const struct store_crl *c, struct err *e)
 {
-	char below[PATH_SIZE], path[PATH_SIZE * 2];
+	char path[PATH_SIZE * 2];
 	unsigned i;
 
-	if (o->ca != NULL)
-		return sync_imported(f, db, o, c, e);
-	for (i = 0; files_path(&f->settings->issuers[o->issuer], c->scope, i,
-			below, sizeof(below)) != NULL;
-	     i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", f->conf.dir, below);
-		if (write_file(f, db, o, c, path, e) == -1)
+	for (i = 0; path_at(f, o, c->scope, i, path); i++) {
+		if (path[0] != '\0' && write_file(f, db, o, c, path, e) == -1)
 			return -1;
 	}
 	return 0;
+}
+
+/* What was written; at first, what is there from before. */
+static struct done *
+find_done(struct files *f, const struct owner *o, const char *scope)
+{
+	struct done *d, *more;
+	char path[PATH_SIZE * 2];
+	int64_t there;
+	unsigned i;
+
+	for (d = f->done; d < f->done + f->n_done; d++) {
+		if (d->issuer == o->issuer && strcmp(d->scope, scope) == 0)
+			return d;
+	}
+	more = realloc(f->done, (f->n_done + 1) * sizeof(*more));
+	if (more == NULL)
+		abort();
+	f->done = more;
+	d = &f->done[f->n_done++];
+	*d = (struct done){ .issuer = o->issuer };
+	(void)snprintf(d->scope, sizeof(d->scope), "%s", scope);
+	for (i = 0; path_at(f, o, scope, i, path); i++) {
+		there = number_there(f, o, path);
+		/* the same list once more: another of its files may lack it */
+		if (there > d->number + 1)
+			d->number = there - 1;
+	}
+	return d;
 }
 
 /* Every CA with lists, as the database knows them. */
@@ -394,7 +455,7 @@ files_sync(struct files *f, struct db *db, size_t *fresh, struct err *e)
 	for (i = 0; i < all.n; i++) {
 		if (!find_owner(f, &cas, &all.list[i], &owner))
 			continue;
-		d = find_done(f, owner.issuer, all.list[i].scope);
+		d = find_done(f, &owner, all.list[i].scope);
 		/* a database that went back does not take a list back */
 		if (all.list[i].number <= d->number)
 			continue;

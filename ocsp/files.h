@@ -40,10 +40,12 @@ void files_free(struct files *f);
 
 /*
  * Fetches the lists that are newer than the files and replaces these;
- * '*fresh' counts them.  The file of a list that cannot be written
- * (UNAVAILABLE), is damaged or no CRL of its issuer (MALFORMED) stays as it
- * is, and the others are fetched; the error is the last one.  UNAVAILABLE
- * too, and the rest is left for the next time: the database.
+ * '*fresh' counts them.  A list that was there before this process, too, gives
+ * way to one with a lower number only when its owner has not signed it.  The
+ * file of a list that cannot be written (UNAVAILABLE), is damaged or no CRL of
+ * its issuer (MALFORMED) stays as it is, and the others are fetched; the error
+ * is the last one.  UNAVAILABLE too, and the rest is left for the next time:
+ * the database.
  */
 int files_sync(
     struct files *f, struct db *db, size_t *fresh, struct err *e) MUST_USE;

@@ -182,6 +182,20 @@ save(struct ocspd *d)
 		log_event(LOG_ERROR, "snapshot", "msg", e.text, NULL);
 }
 
+/*
+ * CRLs are fetched from a database that is believed; before that, those of
+ * old are what it is compared with.
+ */
+static void
+step_crls(struct ocspd *d)
+{
+	struct feed_health h;
+
+	feed_health(d->feed, &h);
+	if (h.trust == ANSWER_CURRENT && h.bounded)
+		crls_step(d->crls);
+}
+
 /* What may wait for the database, beside the feed. */
 static void *
 keep_house(void *arg)
@@ -190,7 +204,7 @@ keep_house(void *arg)
 
 	while (!daemon_stopping()) {
 		responder_step(d->responder);
-		crls_step(d->crls);
+		step_crls(d);
 		pause_ms(TICK_MS);
 	}
 	return NULL;

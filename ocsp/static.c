@@ -164,9 +164,8 @@ open_file(const struct statics *s, const char *path, struct thing *out)
 	}
 	out->size = (uint64_t)st.st_size;
 	out->modified = st.st_mtim.tv_sec;
-	/* files are replaced, never changed: another one has another inode */
-	(void)snprintf(out->etag, sizeof(out->etag),
-	    "\"%" PRIx64 "-%" PRIx64 "-%lx%08lx\"", (uint64_t)st.st_ino,
+	/* files are replaced, never changed: another one has another time */
+	(void)snprintf(out->etag, sizeof(out->etag), "\"%" PRIx64 "-%lx%08lx\"",
 	    out->size, (unsigned long)st.st_mtim.tv_sec,
 	    (unsigned long)st.st_mtim.tv_nsec);
 	return 0;

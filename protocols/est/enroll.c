@@ -62,13 +62,13 @@ begin(struct est_req *r, struct request *req)
 	    "peer", r->http->peer, NULL);
 }
 
-/* RFC 7030 4.2.3 */
+/* RFC 7030 4.2.3; no body, as in a challenge. */
 static void
 reply_pending(struct est_req *r)
 {
+	r->reply->status = 202;
 	http_header_add(r->reply, "Retry-After",
 	    arena_printf(r->a, "%" PRId64, r->w->settings->retry_after_s));
-	est_reply_text(r, 202, "the request waits for an approval");
 }
 
 int

@@ -129,6 +129,21 @@ make_meters(void)
 	}
 }
 
+/*
+ * What a client without credentials gets: it may drop the answer unread, and
+ * Bouncy Castle fails if there was a body to read.
+ */
+static void
+reply_challenge(struct est_req *r, const char *text)
+{
+	if (r->http->authorization == NULL)
+		r->reply->status = 401;
+	else
+		est_reply_text(r, 401, text);
+	http_header_add(
+	    r->reply, "WWW-Authenticate", "Basic realm=\"chancery\"");
+}
+
 static void
 reply_error(struct est_req *r, const struct err *e)
 {
@@ -141,10 +156,11 @@ reply_error(struct est_req *r, const struct err *e)
 					       : LOG_INFO,
 	    "est error", "kind", err_kind_name(e->kind), "msg", e->text, "path",
 	    r->http->path, "peer", r->http->peer, NULL);
+	if (status == 401) {
+		reply_challenge(r, est_status_text(e));
+		return;
+	}
 	est_reply_text(r, status, est_status_text(e));
-	if (status == 401)
-		http_header_add(
-		    r->reply, "WWW-Authenticate", "Basic realm=\"chancery\"");
 	if (status == 503 || status == 429)
 		http_header_add(r->reply, "Retry-After",
 		    status == 503 ? RETRY_AFTER : RETRY_LIMITED);

@@ -88,6 +88,7 @@ write_conf(struct ocspd *d)
 		"- name: tls\n"
 		"  certificate: ca.pem\n"
 		"  chain: ca.pem\n"
+		"  crl-urls: [\"http://ca.test/tls.crl\"]\n"
 		"  ocsp-urls: [\"http://ca.test/status/\"]\n"
 		"  ca-issuers-urls: [\"http://ca.test/ca/tls.cer\","
 		" \"http://ca.test/ca/tls.p7c\"]\n"
@@ -394,12 +395,11 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-void
-ocspd_ask(struct ocspd *d, const char *path, struct span body,
-    const char *header, struct ocspd_reply *out)
+/* A client whose answer goes to 'out'. */
+static CURL *
+new_client(struct ocspd *d, const char *path, struct ocspd_reply *out)
 {
 	CURL *c = curl_easy_init();
-	struct curl_slist *h = NULL;
 
 	memset(out, 0, sizeof(*out));
 	curl_easy_setopt(c, CURLOPT_URL,
@@ -413,6 +413,24 @@ ocspd_ask(struct ocspd *d, const char *path, struct span body,
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, out);
+	return c;
+}
+
+static void
+run_client(CURL *c, struct ocspd_reply *out)
+{
+	if (curl_easy_perform(c) == CURLE_OK)
+		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &out->status);
+	curl_easy_cleanup(c);
+}
+
+void
+ocspd_ask(struct ocspd *d, const char *path, struct span body,
+    const char *header, struct ocspd_reply *out)
+{
+	CURL *c = new_client(d, path, out);
+	struct curl_slist *h = NULL;
+
 	if (body.n > 0) {
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, body.p);
 		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)body.n);
@@ -422,10 +440,17 @@ ocspd_ask(struct ocspd *d, const char *path, struct span body,
 		h = curl_slist_append(h, header);
 		curl_easy_setopt(c, CURLOPT_HTTPHEADER, h);
 	}
-	if (curl_easy_perform(c) == CURLE_OK)
-		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &out->status);
+	run_client(c, out);
 	curl_slist_free_all(h);
-	curl_easy_cleanup(c);
+}
+
+void
+ocspd_head(struct ocspd *d, const char *path, struct ocspd_reply *out)
+{
+	CURL *c = new_client(d, path, out);
+
+	curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+	run_client(c, out);
 }
 
 int

@@ -60,6 +60,9 @@ struct ocspd_reply {
 void ocspd_ask(struct ocspd *d, const char *path, struct span body,
     const char *header, struct ocspd_reply *out);
 
+/* HEAD: no body comes. */
+void ocspd_head(struct ocspd *d, const char *path, struct ocspd_reply *out);
+
 /*
  * Asks about a serial (a GET by RFC 6960 A.1) and judges: the status, or
  * -10 - OCSPResponseStatus when there is none, -1 when it is wrong.

@@ -117,6 +117,12 @@ test_reserve_commit(void **state)
 	assert_int_equal(
 	    store_cert_by_fingerprint(db, a, s.cert.fingerprint, &got, &e), 0);
 	sample_check(&s, &got);
+	assert_int_equal(
+	    store_cert_shown(db, a, issuer, s.cert.serial, &got, &e), 0);
+	assert_int_equal(got.id, s.cert.id);
+	assert_true(span_eq(got.der, s.cert.der));
+	assert_string_equal(got.profile, "tls-server");
+	assert_false(got.revoked);
 
 	assert_int_equal(
 	    store_audit_of_cert(db, a, s.cert.id, &rows, &n, &e), 0);

@@ -139,6 +139,7 @@ test_paths(void **state)
 static void
 test_sync(void **state)
 {
+	uint8_t hash[32], *fill = arena_alloc(a, SIZE);
 	struct stat st;
 
 	(void)state;
@@ -152,7 +153,12 @@ test_sync(void **state)
 	assert_int_equal(filled("p/1.crl"), 'b');
 	assert_int_equal(filled("ca/delta.crl"), 'c');
 	assert_int_equal(stat(arena_printf(a, "%s/ca/one.crl", dir), &st), 0);
+	/* time and hash of the list: every node gives it the same ETag */
 	assert_int_equal(st.st_mtime, 1700000001);
+	memset(fill, 'a', SIZE);
+	(void)SHA256(fill, SIZE, hash);
+	assert_int_equal(
+	    st.st_mtim.tv_nsec, hash[0] << 16 | hash[1] << 8 | hash[2]);
 	assert_int_equal(st.st_mode & 0777, 0644);
 	assert_int_equal(sync_all(0), 0);
 	publish("full", 3, 'd', false);

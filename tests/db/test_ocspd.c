@@ -15,6 +15,10 @@
 #include "base/b64.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sha256.h"
+#include "db/db.h"
+#include "db/store_crl.h"
+#include "db/store_status.h"
 #include "tests/db/ocspd_fixture.h"
 
 AUTO_DEFINE(OCSP_REQUEST, OCSP_REQUEST_free);
@@ -236,7 +240,7 @@ test_files(void **state)
 {
 	const char *crl = arena_printf(d->arena, "%s/ocsp/files/x.crl", d->dir);
 	struct span bytes = span_str("0123456789");
-	const char *etag;
+	const char *etag, *since;
 	struct err e;
 
 	(void)state;
@@ -247,6 +251,10 @@ test_files(void **state)
 	assert_int_equal(r.status, 200);
 	assert_true(span_eq(span_of(r.body, r.n), bytes));
 	assert_non_null(strstr(r.headers, "application/pkix-crl"));
+	assert_non_null(strstr(r.headers, "Cache-Control: max-age=60, "));
+	since = strstr(r.headers, "Last-Modified: ");
+	assert_non_null(since);
+	since = arena_printf(d->arena, "If-Modified-Since: %.29s", since + 15);
 	etag = strstr(r.headers, "ETag: ");
 	assert_non_null(etag);
 	etag = arena_printf(d->arena, "If-None-Match: %.*s",
@@ -255,6 +263,16 @@ test_files(void **state)
 	assert_int_equal(r.status, 304);
 	assert_int_equal(r.n, 0);
 	assert_null(strstr(r.headers, "Content-Length: 0"));
+	ocspd_ask(d, "/x.crl", none, since, &r);
+	assert_int_equal(r.status, 304);
+	ocspd_ask(d, "/x.crl", none,
+	    "If-Modified-Since: Sat, 01 Jan 2000 00:00:00 GMT", &r);
+	assert_int_equal(r.status, 200);
+	ocspd_head(d, "/x.crl", &r);
+	assert_int_equal(r.status, 200);
+	assert_int_equal(r.n, 0);
+	assert_non_null(strstr(r.headers, "Content-Length: 10\r"));
+	assert_non_null(strstr(r.headers, "ETag: "));
 	ocspd_ask(d, "/x.crl", none, "Range: bytes=2-4", &r);
 	assert_int_equal(r.status, 206);
 	assert_string_equal((const char *)r.body, "234");
@@ -292,6 +310,28 @@ test_database_lost(void **state)
 	assert_true(ocspd_health(d, 200, "ok"));
 }
 
+/* A certificate that ends soon is replaced: it asks for another one. */
+static void
+asked_again(void)
+{
+	struct db *db = db_new(pg_conninfo(d->pg, "chancery_pub"), "test");
+	struct store_responder row;
+	struct err e;
+	int i;
+
+	for (i = 0;; i++) {
+		if (store_responder_get(
+			db, d->arena, "node1", d->issuer, &row, &e) == -1)
+			fail_msg("%s", e.text);
+		if (row.cert.n == 0)
+			break;
+		if (i == 100)
+			fail_msg("nothing was asked for");
+		(void)usleep(100000);
+	}
+	db_free(db);
+}
+
 /* A new key each time; what was known is known. */
 static void
 test_restart(void **state)
@@ -303,6 +343,8 @@ test_restart(void **state)
 	ocspd_start(d);
 	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
 	(void)usleep(200000);
+	ocspd_certify(d, 4, false);
+	asked_again();
 	ocspd_certify(d, 86400, false);
 	assert_true(ocspd_becomes(d, ocspd_serial(1), GOOD));
 	assert_int_equal(ocspd_status(d, ocspd_serial(15)), REVOKED);
@@ -350,28 +392,65 @@ test_rollback(void **state)
 }
 
 static void
-put_crl(const char *name, const struct ocsp_ca *by, int n)
+put_crl(const char *name, struct span der)
 {
 	struct err e;
 
 	if (file_replace(
-		arena_printf(d->arena, "%s/ocsp/files/%s", d->dir, name),
-		ocsp_ca_crl(by, d->arena, ocspd_serial(n)), 0644, &e) == -1)
+		arena_printf(d->arena, "%s/ocsp/files/%s", d->dir, name), der,
+		0644, &e) == -1)
 		fail_msg("%s", e.text);
 }
 
-/* Nothing is remembered but a CRL: what is on it is not good. */
+/* As the publisher: records a complete list. */
+static void
+publish_crl(int64_t number, struct span der)
+{
+	struct db *db = db_new(pg_conninfo(d->pg, "chancery_pub"), "test");
+	struct store_crl c = { .issuer = d->issuer,
+		.scope = "full",
+		.number = number,
+		.this_update = clock_now(),
+		.next_update = clock_now() + 86400,
+		.size = der.n,
+		.mark = { .at = STORE_CRL_NO_TIME } };
+	struct err e;
+
+	sha256(der, c.sha256);
+	if (store_crl_begin(db, &c, &e) == -1 ||
+	    store_crl_put(db, &c, 0, der, &e) == -1 ||
+	    store_crl_commit(db, 0, &e) == -1)
+		fail_msg("%s", e.text);
+	db_free(db);
+}
+
+static bool
+serves_crl(struct span der)
+{
+	ocspd_ask(d, "/tls.crl", none, NULL, &r);
+	return r.status == 200 && span_eq(span_of(r.body, r.n), der);
+}
+
+/*
+ * Nothing is remembered but a CRL: what is on it is not good.  The lists of
+ * such a database do not replace it, not even when an operator accepts it.
+ */
 static void
 test_crl(void **state)
 {
+	struct span newest = ocsp_ca_crl(&d->ca, d->arena, 7, ocspd_serial(17));
+	struct span next = ocsp_ca_crl(&d->ca, d->arena, 8, ocspd_serial(16));
 	struct ocsp_ca other;
+	int i;
 
 	(void)state;
 	ocsp_ca_init(&other, "tls"); /* another key under the same name */
-	put_crl("other.crl", &other, 18);
+	put_crl(
+	    "other.crl", ocsp_ca_crl(&other, d->arena, 7, ocspd_serial(18)));
 	ocsp_ca_clear(&other);
 	ocspd_stop(d, SIGTERM);
-	put_crl("tls.crl", &d->ca, 17);
+	put_crl("tls.crl", newest);
+	publish_crl(6, ocsp_ca_crl(&d->ca, d->arena, 6, ocspd_serial(16)));
 	(void)unlink(arena_printf(d->arena, "%s/ocsp/status", d->dir));
 	ocspd_start(d);
 	assert_true(ocspd_health(d, 503, "back in time"));
@@ -380,9 +459,63 @@ test_crl(void **state)
 	(void)usleep(1500000);
 	assert_int_equal(ocspd_status(d, ocspd_serial(17)), TRY_LATER);
 	assert_int_equal(ocspd_status(d, ocspd_serial(1)), TRY_LATER);
+	assert_true(serves_crl(newest));
+	/* nor does a new one from that history, which may lack anything */
+	publish_crl(8, next);
+	(void)usleep(2500000);
+	assert_true(serves_crl(newest));
 	assert_int_equal(ocspd_run(d, "--accept-database"), 0);
 	assert_true(ocspd_becomes(d, ocspd_serial(17), REVOKED));
 	assert_int_equal(ocspd_status(d, ocspd_serial(18)), GOOD);
+	for (i = 0; i < 100 && !serves_crl(next); i++)
+		(void)usleep(100000);
+	assert_true(serves_crl(next));
+}
+
+/* The database is as it should be, but has an older list. */
+static void
+test_older_crl(void **state)
+{
+	struct span newest = ocsp_ca_crl(&d->ca, d->arena, 9, ocspd_serial(15));
+	struct span next = ocsp_ca_crl(&d->ca, d->arena, 10, ocspd_serial(15));
+	int i;
+
+	(void)state;
+	ocspd_stop(d, SIGTERM);
+	put_crl("tls.crl", newest);
+	ocspd_start(d);
+	(void)usleep(2500000);
+	assert_true(serves_crl(newest));
+	publish_crl(10, next);
+	for (i = 0; i < 100 && !serves_crl(next); i++)
+		(void)usleep(100000);
+	assert_true(serves_crl(next));
+}
+
+/* RFC 6960 2.2: who wants it so has what was never issued revoked. */
+static void
+test_unknown(void **state)
+{
+	const char *conf = arena_printf(d->arena, "%s/chancery.yaml", d->dir);
+	struct span s;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(file_read(d->arena, conf, 1 << 16, &s, &e), 0);
+	/* its last lines are those of "ocsp:" */
+	assert_int_equal(
+	    file_replace(conf,
+		span_str(arena_printf(d->arena, "%.*s  unknown: revoked\n",
+		    (int)s.n, (const char *)s.p)),
+		0600, &e),
+	    0);
+	ocspd_stop(d, SIGTERM);
+	ocspd_start(d);
+	assert_true(ocspd_becomes(d, ocspd_serial(1), TRY_LATER));
+	(void)usleep(200000);
+	ocspd_certify(d, 86400, false);
+	assert_true(ocspd_becomes(d, ocspd_serial(250), REVOKED));
+	assert_int_equal(ocspd_status(d, ocspd_serial(1)), GOOD);
 }
 
 int
@@ -397,6 +530,8 @@ main(void)
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_crl),
+		cmocka_unit_test(test_older_crl),
+		cmocka_unit_test(test_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -82,7 +82,7 @@ slot_pids(struct fixture *f, pid_t pids[SLOTS])
 static void
 kill_slots(struct fixture *f, int sig)
 {
-	pid_t pids[SLOTS];
+	pid_t pids[SLOTS] = { 0 };
 	int i;
 
 	assert_int_equal(slot_pids(f, pids), SLOTS);

@@ -7,6 +7,7 @@ set -u
 start
 try "quickstart enrolls by itself with a stock client" quickstart \
 	--state "$state" --detach
+sed -n '/^Try next:$/,$ s/^  //p' "$scratch/out" >"$scratch/lines"
 crt=$state/demo/lego/certificates/demo.test.crt
 verify_chain "$crt" demo.test
 verify_chain "$state/demo/est-new.pem" router.test
@@ -80,6 +81,19 @@ for want in "user email:me@x.test users" "code-signing - code"; do
 	try "is issued by $3" openssl verify -x509_strict -CAfile "$root" \
 		-untrusted "$state/ca/$3.pem" "$scratch/$1.pem"
 done
+
+sed 's/^  profile: device/  profile: user/' "$CHANCERY_CONFIG" \
+	>"$state/other.yaml"
+try_not "check finds a profile that does not allow EST" chancery -c \
+	"$state/other.yaml" check
+try "and says which" grep -q 'profile "user" does not allow est' \
+	"$scratch/said"
+
+# as somebody who pastes them
+try "the lines that it prints do what they say" bash -exo pipefail \
+	"$scratch/lines"
+try "all of them were run" test "$(grep -c '^+ ' "$scratch/out")" -ge \
+	"$(wc -l <"$scratch/lines")"
 
 # stop and start again
 # Each start of the responders makes certificates of its own.

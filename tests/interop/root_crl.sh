@@ -329,5 +329,20 @@ try "its metrics, too" grep -qx 'chancery_crl_import_late 1' \
 	"$real/pub/pubd.prom"
 try "importing it" chancery crl import "$real/ca/root.crl"
 try "is all that has to be done" chancery status
+
+# ---- an issuer's list, when pubd makes none ----
+
+pubd=$(sed -n 's/.*started msg="pubd, process \([0-9]*\)".*/\1/p' "$log" |
+	tail -n 1)
+kill -STOP "$pubd"
+sql -c "UPDATE chancery.crl c SET this_update = this_update - interval '3 days'
+	FROM chancery.issuer i WHERE c.issuer = i.id AND i.name = 'users'"
+chancery status >"$scratch/said" 2>&1
+try "status is not content with an issuer's old list" test $? -eq 5
+try "and says which" grep -Eq 'crl +BAD +users, full: ' "$scratch/said"
+chancery check >"$scratch/said" 2>&1
+try "nor is check" test $? -eq 5
+kill -CONT "$pubd"
+soon "pubd makes another" chancery status
 check_log
 tap_done

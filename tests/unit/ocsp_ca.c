@@ -100,7 +100,7 @@ ocsp_ca_delegate(
 }
 
 static void
-add_number_and_aki(X509_CRL *crl, X509 *issuer)
+add_number_and_aki(X509_CRL *crl, X509 *issuer, long n)
 {
 	ASN1_INTEGER *number = ASN1_INTEGER_new();
 	X509V3_CTX ctx;
@@ -110,7 +110,7 @@ add_number_and_aki(X509_CRL *crl, X509 *issuer)
 	aki = X509V3_EXT_conf_nid(
 	    NULL, &ctx, NID_authority_key_identifier, "keyid:always");
 	must(aki != NULL && X509_CRL_add_ext(crl, aki, -1) == 1 &&
-	     ASN1_INTEGER_set(number, 7) == 1 &&
+	     ASN1_INTEGER_set(number, n) == 1 &&
 	     X509_CRL_add1_ext_i2d(crl, NID_crl_number, number, 0, 0) == 1);
 	X509_EXTENSION_free(aki);
 	ASN1_INTEGER_free(number);
@@ -135,7 +135,8 @@ new_entry(struct span serial)
 }
 
 struct span
-ocsp_ca_crl(const struct ocsp_ca *ca, struct arena *a, struct span serial)
+ocsp_ca_crl(
+    const struct ocsp_ca *ca, struct arena *a, long number, struct span serial)
 {
 	X509_CRL *crl = X509_CRL_new();
 	ASN1_TIME *from = X509_gmtime_adj(NULL, -60);
@@ -150,7 +151,7 @@ ocsp_ca_crl(const struct ocsp_ca *ca, struct arena *a, struct span serial)
 	     X509_CRL_set1_lastUpdate(crl, from) == 1 &&
 	     X509_CRL_set1_nextUpdate(crl, to) == 1 &&
 	     X509_CRL_add0_revoked(crl, new_entry(serial)) == 1);
-	add_number_and_aki(crl, ca->cert);
+	add_number_and_aki(crl, ca->cert, number);
 	must(X509_CRL_sign(crl, ca->key, EVP_sha256()) > 0);
 	n = i2d_X509_CRL(crl, &der);
 	must(n > 0);

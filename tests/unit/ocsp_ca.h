@@ -30,9 +30,9 @@ void ocsp_ca_clear(struct ocsp_ca *ca);
 X509 *ocsp_ca_delegate(
     const struct ocsp_ca *ca, EVP_PKEY *key, int64_t ttl_s, bool eku);
 
-/* A complete CRL with this serial revoked for key compromise, DER. */
+/* Complete CRL 'number' with this serial revoked for key compromise, DER. */
 struct span ocsp_ca_crl(
-    const struct ocsp_ca *ca, struct arena *a, struct span serial);
+    const struct ocsp_ca *ca, struct arena *a, long number, struct span serial);
 
 /* A certificate as DER and as PEM, in the arena. */
 struct span ocsp_ca_der(struct arena *a, X509 *cert);

@@ -136,8 +136,9 @@ make_files(struct pubd_world *x)
 	    span_str(arena_printf(x->a,
 		"#!/bin/sh\n"
 		"[ \"$2 $3\" = 'ca full' ] || exit 0\n"
+		"[ ! -e %s/fail ] || { rm %s/fail; exit 1; }\n"
 		"cp \"$1\" %s/copied.tmp && mv %s/copied.tmp %s/copied\n",
-		x->fx.dir, x->fx.dir, x->fx.dir)));
+		x->fx.dir, x->fx.dir, x->fx.dir, x->fx.dir, x->fx.dir)));
 	assert_int_equal(chmod(hook, 0700), 0);
 	assert_int_equal(
 	    mkdir(arena_printf(x->a, "%s/policies", x->fx.dir), 0700), 0);

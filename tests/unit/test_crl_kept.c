@@ -119,6 +119,18 @@ same(const struct crl_built *x, const struct crl_built *y)
 	assert_true(span_eq(v, w));
 }
 
+/* Nothing is on the list any more. */
+static void
+empty_all(struct crl_kept *k, struct world *w)
+{
+	int i;
+
+	for (i = 0; i < SERIALS; i++) {
+		w->reason[i] = -2;
+		crl_kept_note(k, serial_of(i));
+	}
+}
+
 /* Random changes, list after list; among them everything and nothing. */
 static void
 test_same(void **state)
@@ -142,12 +154,8 @@ test_same(void **state)
 			    chance() % 3 == 0 ? -2 : 1 + (int)(chance() % 6);
 			crl_kept_note(&k, serial_of(at));
 		}
-		if (round == ROUNDS / 2) {
-			for (i = 0; i < SERIALS; i++) {
-				w.reason[i] = -2;
-				crl_kept_note(&k, serial_of(i));
-			}
-		}
+		if (round == ROUNDS / 2)
+			empty_all(&k, &w);
 		built = copy(&k, &w);
 		anew = build(&w);
 		same(&built, &anew);

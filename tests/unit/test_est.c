@@ -283,7 +283,8 @@ serve(int status)
 		fail_msg("%s %s is %d, not %d: %.*s", http.method, http.path,
 		    reply.status, status, (int)reply.body.n,
 		    (const char *)reply.body.p);
-	if (status != 200 && strncmp(reply.content_type, "text/plain", 10) != 0)
+	if (status != 200 && reply.body.n > 0 &&
+	    strncmp(reply.content_type, "text/plain", 10) != 0)
 		fail_msg("%s", reply.content_type);
 }
 
@@ -402,6 +403,8 @@ test_enroll(void **state)
 	fake.status = ENROLL_PENDING;
 	serve(202);
 	assert_string_equal(header("Retry-After"), "60");
+	/* a client may drop it unread */
+	assert_int_equal(reply.body.n, 0);
 }
 
 static void
@@ -413,12 +416,15 @@ test_credentials(void **state)
 	serve(401);
 	assert_string_equal(
 	    header("WWW-Authenticate"), "Basic realm=\"chancery\"");
+	/* a client may drop a challenge unread */
+	assert_int_equal(reply.body.n, 0);
 	http.authorization = "Basic ZGV2OnB3";
 	serve(200);
 	assert_string_equal(fake.name, "dev");
 	assert_string_equal(fake.text, "pw");
 	http.authorization = "Basic ???";
 	serve(401);
+	assert_int_not_equal(reply.body.n, 0);
 	/* a certificate that does not count hinders nobody */
 	prepare(EST_PREFIX "/simpleenroll");
 	fake.cert = ERR_UNAUTHENTICATED;

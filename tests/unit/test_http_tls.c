@@ -115,7 +115,7 @@ read_cert(const char *pem)
 /* A connection of libssl, which shows 'own' and then 'more' copies of it. */
 static SSL *
 connect_ssl(struct http_server *s, int version, const struct selfsigned *own,
-    size_t more)
+    size_t more, SSL_SESSION *again)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	char to[32];
@@ -144,7 +144,10 @@ connect_ssl(struct http_server *s, int version, const struct selfsigned *own,
 	need((int)BIO_do_connect(net));
 	ssl = SSL_new(ctx);
 	SSL_set_bio(ssl, net, net);
+	if (again != NULL)
+		need(SSL_set_session(ssl, again));
 	need(SSL_connect(ssl));
+	assert_int_equal(SSL_session_reused(ssl), again != NULL);
 	SSL_CTX_free(ctx);
 	return ssl;
 }
@@ -167,6 +170,8 @@ get_ssl(SSL *ssl, const char *path, char *body, size_t size)
 	p = strstr(answer, "\r\n\r\n");
 	assert_non_null(p);
 	(void)snprintf(body, size, "%s", p + 4);
+	/* else libssl forgets the session */
+	SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(ssl);
 }
 
@@ -195,7 +200,7 @@ test_tls_unique(void **state)
 	selfsigned_make(&server, "server.test");
 	assert_int_equal(
 	    http_server_set_cert(s, server.cert, server.key, &e), 0);
-	ssl = connect_ssl(s, TLS1_2_VERSION, NULL, 0);
+	ssl = connect_ssl(s, TLS1_2_VERSION, NULL, 0, NULL);
 	n = SSL_get_finished(ssl, finished, sizeof(finished));
 	assert_int_equal(n, 12);
 	as_binding(HTTP_BINDING_TLS_UNIQUE, finished, n, want, sizeof(want));
@@ -220,13 +225,60 @@ test_tls_exporter(void **state)
 	selfsigned_make(&server, "server.test");
 	assert_int_equal(
 	    http_server_set_cert(s, server.cert, server.key, &e), 0);
-	ssl = connect_ssl(s, TLS1_3_VERSION, &server, 0);
+	ssl = connect_ssl(s, TLS1_3_VERSION, &server, 0, NULL);
 	need(SSL_export_keying_material(ssl, value, sizeof(value), label,
 	    strlen(label), (const uint8_t *)"", 0, 1));
 	as_binding(HTTP_BINDING_TLS_EXPORTER, value, sizeof(value), want,
 	    sizeof(want));
 	get_ssl(ssl, "/binding", body, sizeof(body));
 	assert_string_equal(body, want);
+	http_server_free(s);
+}
+
+/*
+ * A resumed session (RFC 5077, RFC 8446 2.2) still has the client's
+ * certificate, and a binding of its own: the server's Finished comes first
+ * then (RFC 5929 3).
+ */
+static void
+test_tls_resumed(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct http_server *s = fixture_server(true, 2, 4, 50);
+	static struct selfsigned server, own;
+	char chain[200], body[200], want[200];
+	SSL_SESSION *session;
+	uint8_t finished[64];
+	struct err e;
+	size_t i, n;
+	SSL *ssl;
+
+	(void)state;
+	selfsigned_make(&server, "server.test");
+	selfsigned_make(&own, "client.test");
+	assert_int_equal(
+	    http_server_set_cert(s, server.cert, server.key, &e), 0);
+	for (i = 0; i < 2; i++) {
+		ssl = connect_ssl(s, versions[i], &own, 0, NULL);
+		SSL_up_ref(ssl);
+		get_ssl(ssl, "/chain", chain, sizeof(chain));
+		assert_true(chain[0] != '\0');
+		session = SSL_get1_session(ssl);
+		SSL_free(ssl);
+		get_ssl(connect_ssl(s, versions[i], NULL, 0, session), "/chain",
+		    body, sizeof(body));
+		assert_string_equal(body, chain);
+		if (versions[i] == TLS1_2_VERSION) {
+			ssl = connect_ssl(s, versions[i], NULL, 0, session);
+			n = SSL_get_peer_finished(
+			    ssl, finished, sizeof(finished));
+			as_binding(HTTP_BINDING_TLS_UNIQUE, finished, n, want,
+			    sizeof(want));
+			get_ssl(ssl, "/binding", body, sizeof(body));
+			assert_string_equal(body, want);
+		}
+		SSL_SESSION_free(session);
+	}
 	http_server_free(s);
 }
 
@@ -244,12 +296,12 @@ test_tls_chain(void **state)
 	selfsigned_make(&own, "client.test");
 	assert_int_equal(
 	    http_server_set_cert(s, server.cert, server.key, &e), 0);
-	get_ssl(connect_ssl(s, TLS1_3_VERSION, NULL, 0), "/chain", body,
+	get_ssl(connect_ssl(s, TLS1_3_VERSION, NULL, 0, NULL), "/chain", body,
 	    sizeof(body));
 	assert_string_equal(body, "");
 	for (n = 0; n < 10; n += 3) {
-		get_ssl(connect_ssl(s, TLS1_2_VERSION, &own, n), "/chain", body,
-		    sizeof(body));
+		get_ssl(connect_ssl(s, TLS1_2_VERSION, &own, n, NULL), "/chain",
+		    body, sizeof(body));
 		for (count = 0, p = body; *p != '\0'; p++)
 			count += *p == ' ';
 		assert_int_equal(count, n < 7 ? n + 1 : HTTP_CHAIN_MAX);
@@ -295,6 +347,7 @@ main(void)
 		cmocka_unit_test(test_tls_version),
 		cmocka_unit_test(test_tls_unique),
 		cmocka_unit_test(test_tls_exporter),
+		cmocka_unit_test(test_tls_resumed),
 		cmocka_unit_test(test_tls_chain),
 	};
 

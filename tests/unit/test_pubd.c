@@ -355,6 +355,28 @@ test_file(void **state)
 	pubd_stop(&x, 0, SIGTERM);
 }
 
+/* A hook that has failed is run again, with no other list made for it. */
+static void
+test_hook(void **state)
+{
+	struct store_crl c, last;
+
+	(void)state;
+	assert_true(pubd_current(&x, "full", &c));
+	pubd_start(&x, 0);
+	c = pubd_wait(&x, "full", c.number);
+	wait_hook(&c);
+	usleep(1200000);
+	(void)fixture_write(&x.fx, "fail", span_str(""));
+	do_revoke(23, 4);
+	c = wait_listed("full", 23, 4);
+	wait_hook(&c);
+	fixture_wait_file(&x.fx, "pubd0.log", "hook failed", 1);
+	assert_true(pubd_current(&x, "full", &last));
+	assert_int_equal(last.number, c.number);
+	pubd_stop(&x, 0, SIGTERM);
+}
+
 /* Another process takes over when one dies, and only then. */
 static void
 test_takeover(void **state)
@@ -520,6 +542,7 @@ main(void)
 		cmocka_unit_test_teardown(test_kept, end_all),
 		cmocka_unit_test_teardown(test_takeover, end_all),
 		cmocka_unit_test_teardown(test_file, end_all),
+		cmocka_unit_test_teardown(test_hook, end_all),
 		cmocka_unit_test_teardown(test_delta, end_all),
 		cmocka_unit_test_teardown(test_partitions, end_all),
 		cmocka_unit_test_teardown(test_many, end_all),
