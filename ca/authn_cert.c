@@ -91,6 +91,16 @@ fill_holder(struct arena *a, const struct leaf *l, bool lenient,
 	return 0;
 }
 
+/* Many certificates have no subject; their holders are not all the same. */
+static const char *
+holder_name(struct arena *a, const struct request_holder *h)
+{
+	if (h->subject.n > 0 || h->n_sans == 0)
+		return dn_text(a, &h->subject);
+	return arena_printf(
+	    a, "%s:%s", request_san_word(h->sans[0].type), h->sans[0].text);
+}
+
 static bool
 issuer_counts(const struct profile *p, const struct issuer *i)
 {
@@ -146,8 +156,8 @@ judge_ours(struct ctx *ctx, const struct profile *p, const struct issuer *i,
 	h->cert_id = row.id;
 	*out = (struct request_evidence){ .kind = l->ra ? EVIDENCE_RA
 							: EVIDENCE_CERT,
-		.name =
-		    arena_printf(ctx->arena, "%s/%s", row.profile, row.subject),
+		.name = arena_printf(ctx->arena, "%s/%s", row.profile,
+		    holder_name(ctx->arena, h)),
 		.holder = h };
 	return 0;
 }
@@ -249,8 +259,8 @@ judge_foreign(struct ctx *ctx, const struct leaf *l, const char *anchor,
 	if (fill_holder(ctx->arena, l, true, h, e) == -1)
 		return -1;
 	*out = (struct request_evidence){ .kind = EVIDENCE_CERT,
-		.name = arena_printf(ctx->arena, "@%s/%s", anchor,
-		    dn_text(ctx->arena, &h->subject)),
+		.name = arena_printf(
+		    ctx->arena, "@%s/%s", anchor, holder_name(ctx->arena, h)),
 		.holder = h };
 	return 0;
 }

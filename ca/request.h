@@ -73,7 +73,8 @@ struct request_evidence {
 	enum request_evidence_kind kind;
 	/*
 	 * OS user, daemon, ACME account id, name of the secret, or
-	 * "PROFILE/SUBJECT" of a certificate ("@ANCHOR/SUBJECT": not of ours).
+	 * "PROFILE/SUBJECT" of a certificate ("@ANCHOR/SUBJECT": not of ours);
+	 * SUBJECT is the first alternative name if it is empty.
 	 */
 	const char *name;
 	/* ACME: the identifiers that validations prove (lower case). */

@@ -1,5 +1,6 @@
 #include "protocols/est/keygen.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -43,13 +44,26 @@ keygen_init(void)
 	       CRYPTO_secure_malloc_init(SECURE_HEAP, SECURE_MIN) == 1;
 }
 
+/* NULL also when as many are being made as may be. */
+static EVP_PKEY *
+generate_rsa(unsigned long bits)
+{
+	static atomic_int making;
+	EVP_PKEY *key = NULL;
+
+	if (atomic_fetch_add(&making, 1) < KEYGEN_RSA_MAX)
+		key = EVP_RSA_gen(bits);
+	atomic_fetch_sub(&making, 1);
+	return key;
+}
+
 static EVP_PKEY *
 generate(const char *type)
 {
 	size_t n = strlen(RSA_PREFIX);
 
 	if (strncasecmp(type, RSA_PREFIX, n) == 0)
-		return EVP_RSA_gen(strtoul(type + n, NULL, 10));
+		return generate_rsa(strtoul(type + n, NULL, 10));
 	if (strcasecmp(type, "ed25519") == 0)
 		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	return EVP_EC_gen(type);
@@ -99,7 +113,7 @@ keygen_make(
 	*out = (struct keygen){ 0 };
 	if (key == NULL)
 		return err_set(e, ERR_UNAVAILABLE,
-		    "no key of type \"%s\" can be made", type);
+		    "no key of type \"%s\" can be made now", type);
 	if (encode_public(a, key, &out->spki, e) == -1)
 		return -1;
 	return encode_private(key, &out->pkcs8, e);

@@ -1,7 +1,8 @@
 /*
  * Keys that are made for clients (RFC 7030 4.4).  A private key exists here
  * and in the answer, in secure memory, until that was sent; it is never
- * stored, logged or shown to the database.
+ * stored, logged or shown to the database.  Encoding and sending make copies
+ * for a moment in memory of libcrypto and GnuTLS that may be swapped.
  */
 #ifndef PROTOCOLS_EST_KEYGEN_H
 #define PROTOCOLS_EST_KEYGEN_H
@@ -14,6 +15,9 @@
 
 /* The media type of keygen_answer. */
 #define KEYGEN_MEDIA_TYPE "multipart/mixed; boundary=chancery-serverkeygen"
+
+/* RSA keys that are made at once, in a process: each takes a second or more. */
+#define KEYGEN_RSA_MAX 4
 
 /*
  * Reserves memory that is not swapped, for as many keys as are under way at
@@ -29,7 +33,8 @@ struct keygen {
 
 /*
  * Makes a key of this type ("P-256", "rsa:3072", "ed25519"), freed with
- * keygen_clear.  UNAVAILABLE: no secure memory is left, or no such type.
+ * keygen_clear.  UNAVAILABLE: no secure memory is left, too many RSA keys are
+ * being made, or no such type.
  */
 int keygen_make(struct arena *a, const char *type, struct keygen *out,
     struct err *e) MUST_USE;

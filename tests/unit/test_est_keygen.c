@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -203,6 +204,42 @@ test_encryption(void **state)
 	assert_int_equal(e.kind, ERR_MALFORMED);
 }
 
+static void *
+make_rsa(void *arg)
+{
+	struct arena *mine = arena_new();
+	enum err_kind *kind = arg;
+	struct keygen k;
+	struct err e;
+
+	*kind = keygen_make(mine, "rsa:3072", &k, &e) == 0 ? ERR_NONE : e.kind;
+	keygen_clear(&k);
+	arena_free(mine);
+	return NULL;
+}
+
+/* Who asks for many RSA keys does not keep every worker busy. */
+static void
+test_many(void **state)
+{
+	enum err_kind kinds[4 * KEYGEN_RSA_MAX];
+	pthread_t threads[4 * KEYGEN_RSA_MAX];
+	size_t n = 4 * KEYGEN_RSA_MAX, made = 0, i;
+
+	(void)state;
+	for (i = 0; i < n; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, make_rsa, &kinds[i]), 0);
+	for (i = 0; i < n; i++) {
+		(void)pthread_join(threads[i], NULL);
+		made += kinds[i] == ERR_NONE;
+		if (kinds[i] != ERR_NONE)
+			assert_int_equal(kinds[i], ERR_UNAVAILABLE);
+	}
+	assert_true(made >= 1);
+	assert_true(made < n);
+}
+
 int
 main(void)
 {
@@ -210,6 +247,7 @@ main(void)
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_encryption),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests_name(
