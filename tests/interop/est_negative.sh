@@ -113,7 +113,12 @@ cp "$scratch/a.pem" "$scratch/a1.pem"
 head -c 66000 /dev/zero | tr '\0' A >"$scratch/large"
 refuses "more than 64 KiB [28, 41]" 413 . body "$scratch/large"
 head -c 300000 /dev/zero | tr '\0' A >"$scratch/larger"
-refuses "much more [28, 41]" 413 . body "$scratch/larger"
+# not even read: a client that is still sending may miss the answer
+before=$(traces)
+body "$scratch/larger"
+try "much more: 413, or the connection ends [28, 41]" test "$code" = 413 -o \
+	"$code" = 000
+try "and nothing changes" test "$before" = "$(traces)"
 : >"$scratch/empty"
 refuses "an empty body [20]" 400 . body "$scratch/empty"
 printf '\r\n \t' >"$scratch/blank"
