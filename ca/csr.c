@@ -170,6 +170,30 @@ read_challenge(struct arena *a, const ASN1_TYPE *value,
 	return err_set(e, ERR_MALFORMED, "challengePassword is not a text");
 }
 
+/*
+ * A SEQUENCE of the two, or GeneralNames under the tag [1] that erratum 3943
+ * of RFC 6402 gives them, as a SEQUENCE.
+ */
+static bool
+take_new_name(struct arena *a, const ASN1_TYPE *value, struct span *der)
+{
+	uint8_t *copy;
+
+	if (ASN1_TYPE_get(value) == V_ASN1_SEQUENCE) {
+		*der = string_span(value->value.sequence);
+		return true;
+	}
+	if (ASN1_TYPE_get(value) != V_ASN1_OTHER)
+		return false;
+	*der = string_span(value->value.asn1_string);
+	if (der->n == 0 || der->p[0] != DER_CONTEXT_CONSTRUCTED(1))
+		return false;
+	copy = arena_memdup(a, der->p, der->n);
+	copy[0] = DER_SEQUENCE;
+	*der = span_of(copy, der->n);
+	return true;
+}
+
 /* A Name holds SETs, GeneralNames hold tagged values; both are optional. */
 static int
 read_new_name(struct arena *a, const ASN1_TYPE *value,
@@ -182,10 +206,9 @@ read_new_name(struct arena *a, const ASN1_TYPE *value,
 	bool is_name;
 	long n;
 
-	if (ASN1_TYPE_get(value) != V_ASN1_SEQUENCE)
+	if (!take_new_name(a, value, &der))
 		return err_set(
 		    e, ERR_MALFORMED, "changeSubjectName is no names");
-	der = string_span(value->value.sequence);
 	p = der.p;
 	(void)ASN1_get_object(&p, &n, &tag, &class, (long)der.n);
 	is_name = n == 0 || *p == DER_SET;
