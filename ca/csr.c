@@ -211,7 +211,8 @@ read_new_name(struct arena *a, const ASN1_TYPE *value,
 		    e, ERR_MALFORMED, "changeSubjectName is no names");
 	p = der.p;
 	(void)ASN1_get_object(&p, &n, &tag, &class, (long)der.n);
-	is_name = n == 0 || *p == DER_SET;
+	is_name = ASN1_TYPE_get(value) == V_ASN1_SEQUENCE &&
+		  (n == 0 || *p == DER_SET);
 	if ((is_name && out->has_subject) || out->has_sans)
 		return err_set(
 		    e, ERR_MALFORMED, "changeSubjectName has a name twice");

@@ -486,6 +486,7 @@ change_subject_name(void **state)
 		{ "300a a108 8206 622e74657374", true, false, true },
 		{ "301a " NEW_CN "a108 8206 622e74657374", true, true, true },
 		{ "300a a208 8206 622e74657374", false, false, false },
+		{ "3002 a100", false, false, false },
 		{ "3002 3000", true, true, false },
 		{ "3000", false, false, false },
 		{ "3020 " NEW_CN NEW_CN, false, false, false },
