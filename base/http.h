@@ -53,7 +53,8 @@ enum http_binding {
 /*
  * The channel binding of the request's connection, made when it is asked for:
  * while the request is with its handler, nobody else uses the TLS session.
- * NONE leaves 'out' empty: no TLS, or the library cannot say.
+ * NONE leaves 'out' empty: no TLS, a TLS 1.2 session that was resumed without
+ * extended master secret (RFC 7627), or the library cannot say.
  */
 enum http_binding http_binding(
     const struct http_request *req, struct span *out);

@@ -265,6 +265,14 @@ http_tls_fill(struct http_request *r, struct MHD_Connection *connection)
 	copy_chain(r, session);
 }
 
+/* RFC 7627 1: two resumed sessions without the extension may look alike. */
+static bool
+is_unique(gnutls_session_t session)
+{
+	return gnutls_session_is_resumed(session) == 0 ||
+	       gnutls_session_ext_master_secret_status(session) != 0;
+}
+
 enum http_binding
 http_binding(const struct http_request *req, struct span *out)
 {
@@ -278,7 +286,7 @@ http_binding(const struct http_request *req, struct span *out)
 	if (session == NULL)
 		return HTTP_BINDING_NONE;
 	version = gnutls_protocol_get_version(session);
-	if (version == GNUTLS_TLS1_2) {
+	if (version == GNUTLS_TLS1_2 && is_unique(session)) {
 		kind = HTTP_BINDING_TLS_UNIQUE;
 		rc = gnutls_session_channel_binding(
 		    session, GNUTLS_CB_TLS_UNIQUE, &value);

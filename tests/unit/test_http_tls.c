@@ -112,6 +112,8 @@ read_cert(const char *pem)
 	return x;
 }
 
+static uint64_t ssl_options; /* SSL_OP_* of the next connections */
+
 /* A connection of libssl, which shows 'own' and then 'more' copies of it. */
 static SSL *
 connect_ssl(struct http_server *s, int version, const struct selfsigned *own,
@@ -126,6 +128,7 @@ connect_ssl(struct http_server *s, int version, const struct selfsigned *own,
 
 	need(SSL_CTX_set_min_proto_version(ctx, version));
 	need(SSL_CTX_set_max_proto_version(ctx, version));
+	(void)SSL_CTX_set_options(ctx, ssl_options);
 	if (own != NULL) {
 		x = read_cert(own->cert);
 		bio = BIO_new_mem_buf(own->key, -1);
@@ -282,6 +285,37 @@ test_tls_resumed(void **state)
 	http_server_free(s);
 }
 
+/*
+ * Without extended master secret somebody in between can make two resumed
+ * sessions that look alike (RFC 7627 1): they bind nothing.
+ */
+static void
+test_tls_unbound(void **state)
+{
+	struct http_server *s = fixture_server(true, 2, 4, 50);
+	static struct selfsigned server;
+	SSL_SESSION *session;
+	char body[200];
+	struct err e;
+	SSL *ssl;
+
+	(void)state;
+	selfsigned_make(&server, "server.test");
+	assert_int_equal(
+	    http_server_set_cert(s, server.cert, server.key, &e), 0);
+	ssl_options = SSL_OP_NO_EXTENDED_MASTER_SECRET;
+	ssl = connect_ssl(s, TLS1_2_VERSION, NULL, 0, NULL);
+	session = SSL_get1_session(ssl);
+	get_ssl(ssl, "/binding", body, sizeof(body));
+	assert_int_equal(body[0], '0' + HTTP_BINDING_TLS_UNIQUE);
+	ssl = connect_ssl(s, TLS1_2_VERSION, NULL, 0, session);
+	get_ssl(ssl, "/binding", body, sizeof(body));
+	assert_int_equal(body[0], '0' + HTTP_BINDING_NONE);
+	ssl_options = 0;
+	SSL_SESSION_free(session);
+	http_server_free(s);
+}
+
 static void
 test_tls_chain(void **state)
 {
@@ -348,6 +382,7 @@ main(void)
 		cmocka_unit_test(test_tls_unique),
 		cmocka_unit_test(test_tls_exporter),
 		cmocka_unit_test(test_tls_resumed),
+		cmocka_unit_test(test_tls_unbound),
 		cmocka_unit_test(test_tls_chain),
 	};
 
