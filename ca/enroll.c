@@ -21,6 +21,9 @@
 #include "db/writer.h"
 #include "hsm/sign_client.h"
 
+/* Requests of one principal that may wait for an approval. */
+#define WAITING_MAX 1000
+
 /* One request on its way through the stages. */
 struct enroll {
 	struct ctx *ctx;
@@ -142,6 +145,22 @@ look_up(struct enroll *x, bool *approved, struct err *e)
 	return err_set(e, ERR_CONFLICT, "this transaction is known already");
 }
 
+/* Nobody fills the operators' list alone. */
+static int
+check_waiting(struct enroll *x, struct err *e)
+{
+	unsigned n;
+
+	if (store_request_count(
+		x->ctx->db, x->principal.name, WAITING_MAX, &n, e) == -1)
+		return -1;
+	if (n < WAITING_MAX)
+		return 0;
+	return err_set(e, ERR_LIMITED,
+	    "profile \"%s\", rule approval: %u requests of %s wait already",
+	    x->profile->name, n, x->principal.name);
+}
+
 static int
 stage_approve(struct enroll *x, struct err *e)
 {
@@ -163,6 +182,8 @@ stage_approve(struct enroll *x, struct err *e)
 		return 0;
 	if (look_up(x, &approved, e) == -1 || approved)
 		return approved ? 0 : -1;
+	if (check_waiting(x, e) == -1)
+		return -1;
 	request_wire_put(&body, req);
 	if (!buf_ok(&body))
 		return err_set(e, ERR_MALFORMED, "request is too long");

@@ -475,6 +475,9 @@ profile_build(struct arena *a, const struct conf *conf, struct profile *out,
 	struct span text = conf_text(conf);
 	size_t i;
 
+	/* principals of other CAs' certificates begin with it */
+	if (in->name[0] == '@')
+		return conf_error(conf, "name", e, "begins with \"@\"");
 	out->name = arena_strdup(a, in->name);
 	out->description =
 	    arena_strdup(a, in->description == NULL ? "" : in->description);

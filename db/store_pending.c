@@ -112,6 +112,25 @@ store_request_pend(
 }
 
 int
+store_request_count(struct db *db, const char *principal, unsigned max,
+    unsigned *n, struct err *e)
+{
+	static const struct db_stmt stmt = { "request_count",
+		"SELECT count(*) FROM (SELECT 1 FROM request"
+		" WHERE principal = $1 AND state = 0 LIMIT $2) x",
+		true };
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	db_arg_text(&p, principal);
+	db_arg_i8(&p, max);
+	if (db_exec(db, &stmt, &p, &r, e) == -1)
+		return -1;
+	*n = (unsigned)db_i8(r, 0, 0);
+	return 0;
+}
+
+int
 store_request_body(struct db *db, struct arena *a, const char *protocol,
     const char *txn, struct span *body, struct err *e)
 {

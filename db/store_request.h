@@ -39,6 +39,10 @@ struct store_pending {
 int store_request_pend(
     struct writer *w, const struct store_pending *p, struct err *e) MUST_USE;
 
+/* How many requests of a principal wait; more than 'max' are not counted. */
+int store_request_count(struct db *db, const char *principal, unsigned max,
+    unsigned *n, struct err *e) MUST_USE;
+
 /* The body of a request that is PENDING or APPROVED; NOT_FOUND. */
 int store_request_body(struct db *db, struct arena *a, const char *protocol,
     const char *txn, struct span *body, struct err *e) MUST_USE;

@@ -58,6 +58,9 @@ GRANT INSERT (protocol, txn, body, summary, secret, expires_at),
 	decided_at, decided_by, operator, reason) ON pending
     TO chancery_enroll, chancery_oper, chancery_pub;
 
+-- How many one principal has waiting.
+CREATE INDEX request_waiting ON request (principal) WHERE state = 0;
+
 -- Only an operator decides, once, in time, and never on what came from the
 -- own login or with a secret of the own making.
 CREATE FUNCTION request_decided() RETURNS trigger LANGUAGE plpgsql

@@ -369,6 +369,35 @@ approval_rejected(void **state)
 	assert_int_equal(e.kind, ERR_REFUSED);
 }
 
+/* Nobody fills the operators' list alone. */
+static void
+approval_limited(void **state)
+{
+	struct db *db = db_new_bare(pg_conninfo(pg, "postgres"), "test");
+	struct enroll_result res;
+	struct err e;
+	struct ask q;
+
+	(void)state;
+	assert_int_equal(
+	    db_script(db,
+		"INSERT INTO chancery.request SELECT 'cli', 'w' || i,"
+		" 0, 0, 1, 0, 0, now(), sha256(''), sha256(''),"
+		" sha256(''), '\\x00', 'held', 'oper:flood'"
+		" FROM generate_series(1, 1000) AS i",
+		&e),
+	    0);
+	db_free(db);
+	(void)ask(&q, "w-one", "bytes", "a.good.test");
+	q.req.profile = "held";
+	submit(&q.req, &res);
+	assert_int_equal(res.status, ENROLL_PENDING);
+	(void)ask(&q, "w-two", "bytes", "a.good.test");
+	q.req.profile = "held";
+	q.req.evidence.name = "flood";
+	fails(&q.req, ERR_LIMITED);
+}
+
 /* How long a certificate is the answer to the same request. */
 static void
 repeats(void **state)
@@ -489,6 +518,7 @@ main(void)
 		cmocka_unit_test(approval),
 		cmocka_unit_test(approval_polled),
 		cmocka_unit_test(approval_rejected),
+		cmocka_unit_test(approval_limited),
 		cmocka_unit_test(repeats),
 		cmocka_unit_test(revocation),
 		cmocka_unit_test(confirmation),

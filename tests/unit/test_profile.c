@@ -82,6 +82,7 @@ static const struct mistake {
 	const char *text, *says;
 } mistakes[] = {
 	{ 1, "nam: p", "nam" },
+	{ 1, "name: \"@p\"", "begins with" },
 	{ 2, "issuer: [tls]", "issuer" },
 	{ 2, "issuers: tls", "issuers" },
 	{ 4, "- protocols: [acme, htp]", "\"htp\" is not acme" },
