@@ -139,7 +139,7 @@ compare(const char *name, const struct asked *a)
 {
 	static uint8_t body[16384];
 	static struct round rounds[SECONDS_MAX];
-	struct server all[SERVERS];
+	struct server all[SERVERS] = { { .pid = 0 } };
 	size_t n = NGINX, i;
 	struct cost warm;
 

@@ -329,11 +329,12 @@ server_nginx(struct server *s, struct span body)
 {
 	AUTO(arena_auto) a = arena_new();
 	const char *program = find_nginx(), *conf;
-	char dir[] = "/tmp/bench-nginx-XXXXXX";
+	char *dir = s->dir;
 	struct err e;
 
 	if (program == NULL)
 		return 0;
+	(void)snprintf(dir, sizeof(s->dir), "/tmp/bench-nginx-XXXXXX");
 	if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0)
 		die("no directory");
 	s->port = free_port();
@@ -357,8 +358,18 @@ server_nginx(struct server *s, struct span body)
 void
 server_end(struct server *s)
 {
+	pid_t rm;
+
 	(void)kill(s->pid, SIGTERM);
 	(void)waitpid(s->pid, NULL, 0);
+	if (s->dir[0] == '\0')
+		return;
+	rm = fork();
+	if (rm == 0) {
+		(void)execlp("rm", "rm", "-rf", "--", s->dir, (char *)NULL);
+		_exit(127);
+	}
+	(void)waitpid(rm, NULL, 0);
 }
 
 double

@@ -19,6 +19,7 @@
 struct server {
 	pid_t pid;
 	uint16_t port;
+	char dir[32]; /* scratch of nginx; "" for the others */
 };
 
 /* Requests about SERVERS_CERTS certificates of the responder below. */
