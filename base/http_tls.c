@@ -191,6 +191,15 @@ on_handshake(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
 	return 0;
 }
 
+static gnutls_session_t
+session_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	return info == NULL ? NULL : info->tls_session;
+}
+
 /*
  * Sessions may be resumed (RFC 5077, 8446 2.2); a ticket holds the client's
  * certificate, which is judged anew with every request.
@@ -200,17 +209,15 @@ on_connection(void *cls, struct MHD_Connection *connection, void **socket_cls,
     enum MHD_ConnectionNotificationCode code)
 {
 	struct http_tls *t = atomic_load(&newest);
-	const union MHD_ConnectionInfo *info;
+	gnutls_session_t session = session_of(connection);
 
 	(void)cls;
 	(void)socket_cls;
-	info = MHD_get_connection_info(
-	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	/* without tickets the session works all the same */
 	if (code == MHD_CONNECTION_NOTIFY_STARTED && t != NULL &&
-	    info != NULL && info->tls_session != NULL)
+	    session != NULL)
 		(void)gnutls_session_ticket_enable_server(
-		    info->tls_session, &t->ticket_key);
+		    session, &t->ticket_key);
 }
 
 struct MHD_OptionItem
@@ -225,15 +232,6 @@ http_tls_option(void)
 {
 	return (struct MHD_OptionItem){ MHD_OPTION_HTTPS_CERT_CALLBACK2, 0,
 		(void *)(uintptr_t)on_handshake };
-}
-
-static gnutls_session_t
-session_of(struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-	    connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-
-	return info == NULL ? NULL : info->tls_session;
 }
 
 /* A certificate that is too large ends the chain. */

@@ -123,6 +123,13 @@ stage_lint(struct enroll *x, struct err *e)
 	return lint_check(x->ctx->arena, &in, e);
 }
 
+/* The secret that this request uses up; 0: none. */
+static int64_t
+used_up(const struct request *req)
+{
+	return req->evidence.one_time ? req->evidence.secret_id : 0;
+}
+
 /* Where the request stands: it may go on only when it is approved. */
 static int
 look_up(struct enroll *x, bool *approved, struct err *e)
@@ -172,7 +179,7 @@ stage_approve(struct enroll *x, struct err *e)
 		.summary = request_summary(x->ctx->arena, &req->want),
 		.lifetime_s = x->ctx->approval_lifetime_s,
 		.repeat_s = req->repeat_s,
-		.secret = req->evidence.one_time ? req->evidence.secret_id : 0,
+		.secret = used_up(req),
 		.made_with = req->evidence.secret_id,
 		.request_id = x->ctx->request_id };
 	AUTO_BUF(body, REQUEST_WIRE_MAX);
@@ -234,8 +241,7 @@ stage_reserve(struct enroll *x, struct err *e)
 		.not_after = x->plan.not_after,
 		.request_id = x->ctx->request_id,
 		.repeat_s = x->req->repeat_s,
-		.secret = x->req->evidence.one_time ? x->req->evidence.secret_id
-						    : 0 };
+		.secret = used_up(x->req) };
 
 	memcpy(in.request_hash, x->request_hash, STORE_HASH_SIZE);
 	memcpy(in.tbs_hash, x->tbs_hash, STORE_HASH_SIZE);

@@ -40,6 +40,17 @@ waiting()
 		jq -r --arg n "dns:$1.test" 'select(.names | endswith($n)) | .id'
 }
 
+# comes NAME: waits until it does, and sets id.
+comes()
+{
+	for _ in $(seq 100); do
+		id=$(waiting "$1")
+		[ -z "$id" ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
 csr a
 try "a request of such a profile waits" chancery issue -p device --txn a \
 	-o "$scratch/a.pem" "$scratch/a.csr"
@@ -92,12 +103,7 @@ lego --server "$directory" --path "$scratch/lego" -a -m me@x.test --http \
 	--http.port "127.0.0.1:$http01_port" -d c.test --cert.timeout 60 run \
 	>"$scratch/lego.log" 2>&1 &
 lego=$!
-for _ in $(seq 100); do
-	id=$(waiting c)
-	[ -z "$id" ] || break
-	sleep 0.1
-done
-try "an order waits" test -n "$id"
+try "an order waits" comes c
 try "whoever did not ask approves" chancery approve "$id"
 try "lego gets its certificate" wait "$lego"
 try "the certificate of c.test is there" openssl verify -x509_strict -CAfile \
@@ -107,12 +113,7 @@ lego --server "$directory" --path "$scratch/lego" -a -m me@x.test --http \
 	--http.port "127.0.0.1:$http01_port" -d d.test --cert.timeout 5 run \
 	>"$scratch/lego.log" 2>&1 &
 lego=$!
-for _ in $(seq 100); do
-	id=$(waiting d)
-	[ -z "$id" ] || break
-	sleep 0.1
-done
-try "another order waits" test -n "$id"
+try "another order waits" comes d
 try "it is rejected" chancery reject -r "no such machine" "$id"
 try_not "lego gets none" wait "$lego"
 try "and shows the reason" grep -q "rejected: no such machine" \
