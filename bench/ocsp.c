@@ -34,16 +34,25 @@
 #define CERTS 1000000
 #define THREADS 2
 #define CONNECTIONS 64
+#define FEW 10000 /* certificates asked about, all in the cache */
 #define NONCES 20000
 #define CACHE 65536
-/* The requests come round long after their answer has been dropped. */
+/* So many that a cache of the smallest size has 1 of 200 answers. */
+#define UNCACHED 100000
 #define CACHE_SMALL 512
+/*
+ * The client looks for answers that often.  If it sleeps for each one, a
+ * quarter of the server's time is the kernel waking and switching to it, which
+ * clients on other machines would not ask for.
+ */
+#define PAUSE_US 100
 
 struct asked {
 	const struct span *requests;
 	size_t n;
 	bool post, is_signed;
 	size_t cache, certs; /* of our server */
+	unsigned pause_us;
 };
 
 struct cost {
@@ -62,6 +71,7 @@ measure(
 		.n_requests = a->n,
 		.threads = THREADS,
 		.connections = CONNECTIONS,
+		.pause_us = a->pause_us,
 		.seconds = seconds_now };
 	struct procs from, to;
 
@@ -335,22 +345,26 @@ database(struct pg *pg)
 static void
 answers(struct arena *a, size_t certs)
 {
-	const size_t few = SERVERS_CERTS;
-	const struct span *get = servers_requests(a, few, 0, 0);
-	const struct span *post = servers_requests(a, few, 1, 0);
+	const struct span *get = servers_requests(a, FEW, 0, 0);
+	const struct span *post = servers_requests(a, FEW, 1, 0);
+	const struct span *many = servers_requests(a, UNCACHED, 0, 0);
 	const struct span *nonce = servers_requests(a, NONCES, 1, 16);
 
 	compare("ocsp cached GET",
-	    &(struct asked){ get, few, false, false, CACHE, few });
-	compare(
-	    "ocsp cached GET of many", &(struct asked){ get, few, false, false,
-					   CACHE, certs < few ? few : certs });
+	    &(struct asked){ get, FEW, false, false, CACHE, FEW, PAUSE_US });
+	compare("ocsp cached GET of many",
+	    &(struct asked){ get, FEW, false, false, CACHE,
+		certs < FEW ? FEW : certs, PAUSE_US });
 	compare("ocsp cached POST",
-	    &(struct asked){ post, few, true, false, CACHE, few });
-	compare("ocsp uncached GET",
-	    &(struct asked){ get, few, false, true, CACHE_SMALL, few });
-	compare("ocsp nonce POST",
-	    &(struct asked){ nonce, NONCES, true, true, CACHE, few });
+	    &(struct asked){ post, FEW, true, false, CACHE, FEW, PAUSE_US });
+	compare(
+	    "ocsp uncached GET", &(struct asked){ many, UNCACHED, false, true,
+				     CACHE_SMALL, UNCACHED, PAUSE_US });
+	compare("ocsp uncached GET, client woken",
+	    &(struct asked){
+		many, UNCACHED, false, true, CACHE_SMALL, UNCACHED, 0 });
+	compare("ocsp nonce POST", &(struct asked){ nonce, NONCES, true, true,
+				       CACHE, NONCES, PAUSE_US });
 }
 
 int

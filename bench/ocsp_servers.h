@@ -14,7 +14,6 @@
 #include "base/span.h"
 
 #define SERVERS_THREADS 2
-#define SERVERS_CERTS 10000
 
 struct server {
 	pid_t pid;
@@ -22,12 +21,12 @@ struct server {
 	char dir[32]; /* scratch of nginx; "" for the others */
 };
 
-/* Requests about SERVERS_CERTS certificates of the responder below. */
+/* Requests, each about another certificate of the responder below. */
 struct span *servers_requests(struct arena *a, size_t n, int post, int nonce);
 
 /*
- * Our responder, which knows 'certs' certificates, these among them, and keeps
- * so many answers.
+ * Our responder, which knows 'certs' certificates, the ones of the first so
+ * many requests, and keeps 'cache' answers.
  */
 void server_ours(struct server *s, size_t cache, size_t certs);
 

@@ -17,15 +17,22 @@ struct entry {
 	size_t key_n;
 };
 
+/* Keys of the same part of a hash share a few places. */
+struct set {
+	struct entry ways[WAYS];
+	uint64_t refused[WAYS]; /* hashes of what had no place, the last ones */
+	size_t next;
+};
+
 struct shard {
 	pthread_mutex_t lock;
 	uint64_t clock;
-	struct entry *entries; /* sets of WAYS */
+	struct set *sets;
 };
 
 struct cache {
 	void (*drop)(void *value);
-	size_t sets; /* of a shard */
+	size_t n_sets; /* of a shard */
 	atomic_size_t count;
 	struct shard shards[SHARDS];
 };
@@ -55,12 +62,11 @@ cache_new(size_t entries, void (*drop)(void *value))
 	if (c == NULL)
 		abort();
 	c->drop = drop;
-	c->sets = (entries + (size_t)SHARDS * WAYS - 1) / (SHARDS * WAYS);
+	c->n_sets = (entries + (size_t)SHARDS * WAYS - 1) / (SHARDS * WAYS);
 	for (i = 0; i < SHARDS; i++) {
 		(void)pthread_mutex_init(&c->shards[i].lock, NULL);
-		c->shards[i].entries =
-		    calloc(c->sets * WAYS, sizeof(struct entry));
-		if (c->shards[i].entries == NULL)
+		c->shards[i].sets = calloc(c->n_sets, sizeof(struct set));
+		if (c->shards[i].sets == NULL)
 			abort();
 	}
 	return c;
@@ -86,9 +92,9 @@ cache_free(struct cache *c)
 	if (c == NULL)
 		return;
 	for (i = 0; i < SHARDS; i++) {
-		for (j = 0; j < c->sets * WAYS; j++)
-			empty(c, &c->shards[i].entries[j]);
-		free(c->shards[i].entries);
+		for (j = 0; j < c->n_sets * WAYS; j++)
+			empty(c, &c->shards[i].sets[j / WAYS].ways[j % WAYS]);
+		free(c->shards[i].sets);
 		(void)pthread_mutex_destroy(&c->shards[i].lock);
 	}
 	free(c);
@@ -100,22 +106,21 @@ shard_of(struct cache *c, uint64_t hash)
 	return &c->shards[hash >> 58];
 }
 
-static struct entry *
+static struct set *
 set_of(const struct cache *c, const struct shard *s, uint64_t hash)
 {
-	return &s->entries[(hash >> 20 & UINT32_MAX) % c->sets * WAYS];
+	return &s->sets[(hash >> 20 & UINT32_MAX) % c->n_sets];
 }
 
 static struct entry *
-find(struct entry *set, uint64_t hash, struct span key)
+find(struct set *set, uint64_t hash, struct span key)
 {
-	size_t i;
+	struct entry *en;
 
-	for (i = 0; i < WAYS; i++) {
-		if (set[i].value != NULL && set[i].hash == hash &&
-		    set[i].key_n == key.n &&
-		    memcmp(set[i].key, key.p, key.n) == 0)
-			return &set[i];
+	for (en = set->ways; en < set->ways + WAYS; en++) {
+		if (en->value != NULL && en->hash == hash &&
+		    en->key_n == key.n && memcmp(en->key, key.p, key.n) == 0)
+			return en;
 	}
 	return NULL;
 }
@@ -129,7 +134,7 @@ cache_use(struct cache *c, const struct cache_ask *ask,
 	struct entry *en;
 	bool hit;
 
-	if (pthread_mutex_trylock(&s->lock) != 0)
+	if (c->n_sets == 0 || pthread_mutex_trylock(&s->lock) != 0)
 		return false;
 	en = find(set_of(c, s, hash), hash, ask->key);
 	hit = en != NULL && en->word == ask->word && en->fresh_until > ask->now;
@@ -141,61 +146,87 @@ cache_use(struct cache *c, const struct cache_ask *ask,
 	return hit;
 }
 
-/* The entry of the key, a free one, or the one that was not used longest. */
-static struct entry *
-choose(struct entry *set, uint64_t hash, struct span key)
+/* Whether the hash was refused a place before; if not, that is noted. */
+static bool
+asked_again(struct set *set, uint64_t hash)
 {
-	struct entry *en = find(set, hash, key), *best = set;
 	size_t i;
+
+	for (i = 0; i < WAYS; i++) {
+		if (set->refused[i] == hash)
+			return true;
+	}
+	set->refused[set->next++ % WAYS] = hash;
+	return false;
+}
+
+/*
+ * The entry of the key, a free or aged one, or the one that was not used
+ * longest.  That one goes only for what is asked again: answers that are
+ * wanted once shall not drive out those that many want, and keeping them
+ * costs more than it can bring.  NULL: no place.
+ */
+static struct entry *
+choose(struct set *set, uint64_t hash, const struct cache_ask *ask)
+{
+	struct entry *en = find(set, hash, ask->key), *oldest = set->ways;
 
 	if (en != NULL)
 		return en;
-	for (i = 0; i < WAYS; i++) {
-		if (set[i].value == NULL)
-			return &set[i];
-		if (set[i].used < best->used)
-			best = &set[i];
+	for (en = set->ways; en < set->ways + WAYS; en++) {
+		if (en->value == NULL || en->fresh_until <= ask->now)
+			return en;
+		if (en->used < oldest->used)
+			oldest = en;
 	}
-	return best;
+	return asked_again(set, hash) ? oldest : NULL;
 }
 
-static void
-fill(struct cache *c, struct entry *en, struct span key, void *value)
+static bool
+fill(struct cache *c, struct entry *en, const struct entry *made,
+    struct span key)
 {
 	uint8_t *copy = malloc(key.n);
 
-	empty(c, en);
-	if (copy == NULL) {
-		c->drop(value);
-		return;
-	}
+	if (copy == NULL)
+		return false;
 	memcpy(copy, key.p, key.n);
+	empty(c, en);
+	*en = *made;
 	en->key = copy;
 	en->key_n = key.n;
-	en->value = value;
 	atomic_fetch_add(&c->count, 1);
+	return true;
+}
+
+static bool
+keep(struct cache *c, const struct cache_ask *ask, struct entry *made)
+{
+	struct shard *s = shard_of(c, made->hash);
+	struct entry *en;
+	bool kept;
+
+	if (pthread_mutex_trylock(&s->lock) != 0)
+		return false;
+	en = choose(set_of(c, s, made->hash), made->hash, ask);
+	made->used = ++s->clock;
+	kept = en != NULL && fill(c, en, made, ask->key);
+	(void)pthread_mutex_unlock(&s->lock);
+	return kept;
 }
 
 void
 cache_put(struct cache *c, const struct cache_ask *ask, int64_t fresh_until,
     void *value)
 {
-	uint64_t hash = hash_of(ask->key);
-	struct shard *s = shard_of(c, hash);
-	struct entry *en;
+	struct entry made = { .hash = hash_of(ask->key),
+		.word = ask->word,
+		.fresh_until = fresh_until,
+		.value = value };
 
-	if (ask->key.n == 0 || ask->key.n > CACHE_KEY_MAX || c->sets == 0 ||
-	    fresh_until <= ask->now || pthread_mutex_trylock(&s->lock) != 0) {
+	if (ask->key.n == 0 || ask->key.n > CACHE_KEY_MAX || c->n_sets == 0 ||
+	    fresh_until <= ask->now || !keep(c, ask, &made))
 		c->drop(value);
-		return;
-	}
-	en = choose(set_of(c, s, hash), hash, ask->key);
-	fill(c, en, ask->key, value);
-	en->hash = hash;
-	en->word = ask->word;
-	en->fresh_until = fresh_until;
-	en->used = ++s->clock;
-	(void)pthread_mutex_unlock(&s->lock);
 }
 
 size_t

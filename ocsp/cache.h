@@ -1,8 +1,10 @@
 /*
  * Answers that were made before: a fixed number of them, found by what was
  * asked.  An answer counts only while the certificate's status is the one it
- * was made from, so a change of status makes it void at once.  A thread that
- * would have to wait for another one finds nothing instead.
+ * was made from, so a change of status makes it void at once.  When there is
+ * no free place, an answer gets one from another that is still good only when
+ * it was asked for twice lately.  A thread that would have to wait for another
+ * one finds nothing instead.
  */
 #ifndef OCSP_CACHE_H
 #define OCSP_CACHE_H

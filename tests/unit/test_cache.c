@@ -88,6 +88,7 @@ test_refused(void **state)
 	ask.key.n--;
 	put(c, &ask, 100, 1); /* never fresh */
 	put(empty, &ask, 200, 1);
+	assert_int_equal(get(empty, &ask), -1);
 	assert_int_equal(dropped, 3);
 	put(c, &ask, 200, 1);
 	assert_int_equal(get(c, &ask), 1);
@@ -114,6 +115,64 @@ test_bounded(void **state)
 	cache_free(c);
 }
 
+/* Enough keys for every set to be full. */
+static void
+fill(struct cache *c, int64_t until, int from)
+{
+	struct cache_ask ask = { .word = 1, .now = 1 };
+	int i;
+
+	for (i = from; i < from + 20000; i++) {
+		ask.key = span_of(&i, sizeof(i));
+		put(c, &ask, until, i);
+	}
+}
+
+/* Reading everything once does not drive out what was there. */
+static void
+test_scan(void **state)
+{
+	struct cache *c = cache_new(1024, drop);
+	struct cache_ask ask = { .word = 1, .now = 1 };
+	int i, kept = 0;
+
+	(void)state;
+	for (i = 0; i < 500; i++) {
+		ask.key = span_of(&i, sizeof(i));
+		put(c, &ask, 9, i);
+		kept += get(c, &ask) == i;
+	}
+	fill(c, 9, 1000);
+	for (i = 0; i < 500; i++) {
+		ask.key = span_of(&i, sizeof(i));
+		kept -= get(c, &ask) == i;
+	}
+	assert_int_equal(kept, 0);
+	cache_free(c);
+}
+
+static void
+test_asked_twice(void **state)
+{
+	struct cache *c = cache_new(1024, drop);
+	struct cache_ask ask = { span_str("new"), 1, 1 };
+	struct cache_ask later = { span_str("later"), 1, 9 };
+	size_t full;
+
+	(void)state;
+	fill(c, 9, 0);
+	full = cache_count(c);
+	put(c, &ask, 9, -5);
+	assert_int_equal(get(c, &ask), -1);
+	put(c, &ask, 9, -6);
+	assert_int_equal(get(c, &ask), -6);
+	assert_int_equal(cache_count(c), full);
+	/* what has aged makes room at once */
+	put(c, &later, 18, -7);
+	assert_int_equal(get(c, &later), -7);
+	cache_free(c);
+}
+
 int
 main(void)
 {
@@ -121,6 +180,8 @@ main(void)
 		cmocka_unit_test(test_fresh),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_asked_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
