@@ -24,15 +24,11 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "bench/crl_rows.h"
+#include "bench/top.h"
 #include "crl/publish.h"
 #include "db/db_int.h"
 #include "db/store_crl.h"
 #include "tests/unit/pubd_fixture.h"
-
-/* The Makefile says where the sources are; checks compile without it. */
-#ifndef BENCH_TOP_SRCDIR
-#define BENCH_TOP_SRCDIR ".."
-#endif
 
 #define ROUNDS 5
 #define MIDDLE 2 /* of ROUNDS */
@@ -281,7 +277,7 @@ main(int argc, char **argv)
 	pid_t pid;
 
 	log_init("bench", LOG_WARN);
-	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
+	top_find();
 	pubd_setup(&x);
 	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
 		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s}\n");

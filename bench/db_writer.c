@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "bench/top.h"
 #include "tests/db/sample.h"
 
 #define THREADS_MAX 256
@@ -72,12 +73,15 @@ int
 main(int argc, char **argv)
 {
 	int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 32;
-	struct pg *pg = pg_new();
-	struct db *db = db_new(pg_conninfo(pg, "chancery_oper"), "bench");
+	struct pg *pg;
+	struct db *db;
 	int64_t own, wall, p50, p99;
 	long long server;
 	struct err e;
 
+	top_find();
+	pg = pg_new();
+	db = db_new(pg_conninfo(pg, "chancery_oper"), "bench");
 	total = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 50000;
 	if (threads < 1 || threads > THREADS_MAX || total < 1)
 		return 2;

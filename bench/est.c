@@ -27,11 +27,7 @@
 #include "bench/est_world.h"
 #include "bench/limit.h"
 #include "bench/procs.h"
-
-/* The Makefile says where the sources are; checks compile without it. */
-#ifndef BENCH_TOP_SRCDIR
-#define BENCH_TOP_SRCDIR ".."
-#endif
+#include "bench/top.h"
 
 #define CLIENTS 32
 #define SECONDS 12
@@ -316,7 +312,7 @@ main(int argc, char **argv)
 		(void)fputs("usage: bench/est [seconds]\n", stderr);
 		return 2;
 	}
-	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
+	top_find();
 	(void)snprintf(text, sizeof(text), "%d", seconds);
 	run_issue(&r, argv[0], text);
 	(void)sigaction(SIGINT, &act, NULL);

@@ -20,13 +20,9 @@
 #include "bench/latency.h"
 #include "bench/limit.h"
 #include "bench/procs.h"
+#include "bench/top.h"
 #include "bench/world.h"
 #include "ca/csr.h"
-
-/* The Makefile says where the sources are; checks compile without it. */
-#ifndef BENCH_TOP_SRCDIR
-#define BENCH_TOP_SRCDIR ".."
-#endif
 
 #define WORKERS 32
 #define CSRS 8192
@@ -312,7 +308,7 @@ main(int argc, char **argv)
 		(void)fputs("usage: bench/issue [seconds]\n", stderr);
 		return 2;
 	}
-	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
+	top_find();
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)sigaction(SIGTERM, &act, NULL);
 	world = world_new();

@@ -18,15 +18,11 @@
 #include "bench/ocsp_load.h"
 #include "bench/ocsp_servers.h"
 #include "bench/procs.h"
+#include "bench/top.h"
 #include "db/db_int.h"
 #include "db/store_status.h"
 #include "ocsp/snapshot.h"
 #include "tests/db/pg.h"
-
-/* The Makefile says where the sources are; checks compile without it. */
-#ifndef BENCH_TOP_SRCDIR
-#define BENCH_TOP_SRCDIR ".."
-#endif
 
 #define SECONDS 6
 #define SECONDS_MAX 200
@@ -385,7 +381,7 @@ main(int argc, char **argv)
 	answers(a, certs);
 	table(certs);
 	if (argc > 3) {
-		(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
+		top_find();
 		pg = pg_new();
 		fill(pg, certs);
 		database(pg);

@@ -13,11 +13,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-
-/* The Makefile says where the sources are; checks compile without it. */
-#ifndef BENCH_TOP_SRCDIR
-#define BENCH_TOP_SRCDIR ".."
-#endif
+#include "bench/top.h"
 
 #define REVOCATIONS 500
 #define REVOCATIONS_MAX 2000
@@ -116,7 +112,7 @@ main(int argc, char **argv)
 	}
 	a = arena_new();
 	log_init("bench", LOG_WARN);
-	(void)setenv("top_srcdir", BENCH_TOP_SRCDIR, 0);
+	top_find();
 	(void)printf("%-24s %5s %9s %9s %9s %9s\n", "committed to known", "n",
 	    "p50 ms", "p99 ms", "max ms", "goal ms");
 	revoke_ocsp(a, n, &primary);

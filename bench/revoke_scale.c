@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sha256.h"
+#include "bench/top.h"
 #include "ca/revoke.h"
 #include "db/db_int.h"
 #include "db/store_cert.h"
@@ -287,6 +288,7 @@ main(int argc, char **argv)
 	long rows, last = ROWS_MIN - 1;
 
 	log_init("bench", LOG_ERROR);
+	top_find();
 	start(&x);
 	for (i = 0; i < n; i++) {
 		rows = strtol(argc > 1 ? argv[i + 1] : usual[i], NULL, 10);

@@ -143,7 +143,7 @@ judge_ours(struct ctx *ctx, const struct profile *p, const struct issuer *i,
 	if (check_purpose(ctx->arena, l, e) == -1 ||
 	    check_times(p, l, &h->expired, e) == -1)
 		return -1;
-	if (store_cert_shown(
+	if (store_cert_by_serial(
 		ctx->db, ctx->arena, i->id, l->c.serial, &row, e) == -1)
 		return e->kind == ERR_NOT_FOUND ? refuse(e, "is unknown") : -1;
 	if (!span_eq(row.der, l->der))

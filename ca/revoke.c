@@ -99,7 +99,11 @@ authorise(struct ctx *ctx, const struct revoke_request *req, struct target *t,
 {
 	t->holder = t->who.kind == EVIDENCE_OPERATOR || req->key_proven ||
 		    strcmp(t->who.name, t->row.principal) == 0;
-	if (t->holder || names_proven(ctx->arena, req->evidence, &t->row))
+	if (t->holder)
+		return 0;
+	if (store_cert_names(ctx->db, ctx->arena, &t->row, e) == -1)
+		return -1;
+	if (names_proven(ctx->arena, req->evidence, &t->row))
 		return 0;
 	return err_set(e, ERR_UNAUTHENTICATED,
 	    "%s may not revoke this certificate", t->who.name);

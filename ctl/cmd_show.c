@@ -122,6 +122,7 @@ cmd_show(struct ctl *c, int argc, char **argv)
 	if (rc != CTL_OK)
 		return rc;
 	if (find_cert(c, argv[optind], issuer, &row, &e) == -1 ||
+	    store_cert_names(c->ctx->db, c->a, &row, &e) == -1 ||
 	    store_audit_of_cert(c->ctx->db, c->a, row.id, &audit, &n, &e) == -1)
 		return ctl_fail(c, &e);
 	if (pem) {

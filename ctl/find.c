@@ -46,7 +46,8 @@ by_serial(struct ctl *c, struct span serial, const char *issuer,
 	if (n > 1)
 		return err_set(e, ERR_CONFLICT,
 		    "several issuers have this serial: name one with -i");
-	return store_cert_get(c->ctx->db, c->a, list[0].id, out, e);
+	*out = list[0];
+	return 0;
 }
 
 /* The text without colons and a leading 0x. */

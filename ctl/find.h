@@ -10,7 +10,8 @@
 /*
  * Finds by file (PEM), SHA-256 fingerprint (64 hex digits), row id (decimal)
  * or serial (hex, with or without colons; of 'issuer', or of any issuer when
- * that is NULL).  NOT_FOUND; CONFLICT: several issuers have this serial.
+ * that is NULL).  Names may be missing.  NOT_FOUND; CONFLICT: several issuers
+ * have this serial.
  */
 int find_cert(struct ctl *c, const char *what, const char *issuer,
     struct store_cert *out, struct err *e) MUST_USE;

@@ -177,22 +177,27 @@ int store_intents_open(struct db *db, struct arena *a, int64_t before,
 int store_request_clean(struct db *db, int64_t before, size_t max,
     size_t *deleted, struct err *e) MUST_USE;
 
-/* One certificate; NOT_FOUND. */
+/* One certificate without its names; NOT_FOUND. */
 int store_cert_get(struct db *db, struct arena *a, int64_t id,
     struct store_cert *out, struct err *e) MUST_USE;
-int store_cert_by_serial(struct db *db, struct arena *a, int issuer,
-    struct span serial, struct store_cert *out, struct err *e) MUST_USE;
 int store_cert_by_fingerprint(struct db *db, struct arena *a,
     const uint8_t fingerprint[STORE_HASH_SIZE], struct store_cert *out,
     struct err *e) MUST_USE;
 
 /*
- * What a certificate that its holder shows is compared with: 'id', 'profile',
- * 'subject', 'der' and 'revoked' alone are filled in, since names cost more to
- * find than all the rest.  NOT_FOUND.
+ * What a certificate that somebody shows or revokes is judged by: 'id',
+ * 'profile', 'principal', 'subject', 'der', 'revoked' and 'reason' alone are
+ * filled in.  NOT_FOUND.
  */
-int store_cert_shown(struct db *db, struct arena *a, int issuer,
+int store_cert_by_serial(struct db *db, struct arena *a, int issuer,
     struct span serial, struct store_cert *out, struct err *e) MUST_USE;
+
+/*
+ * Fills in the names of the certificate with this 'id'.  The more certificates
+ * there are, the longer it takes: only where they are looked at.
+ */
+int store_cert_names(struct db *db, struct arena *a, struct store_cert *c,
+    struct err *e) MUST_USE;
 
 /*
  * How many of the newest 'max' certificates of this principal and profile were
@@ -201,7 +206,7 @@ int store_cert_shown(struct db *db, struct arena *a, int issuer,
 int store_cert_recent(struct db *db, const char *principal, const char *profile,
     unsigned max, unsigned *n, struct err *e) MUST_USE;
 
-/* A search; NULL or 0 members do not restrict.  Newest first. */
+/* A search; NULL or 0 members do not restrict.  Newest first, with names. */
 struct store_cert_query {
 	const char *issuer_name, *profile, *principal;
 	const char *name; /* exact, or "*.suffix" */

@@ -6,22 +6,27 @@
 
 #define LIST_MAX 1000
 
-#define CERT_COLUMNS                                                           \
+/* With names, which cost more to find than all the rest, or with NULL. */
+#define CERT_COLUMNS(names)                                                    \
 	"SELECT c.id, c.issuer, i.name, c.serial, c.protocol, c.txn,"          \
 	" c.profile, c.profile_hash, c.principal, c.not_before, c.not_after,"  \
 	" c.subject, c.spki_sha256, c.fingerprint, c.der, c.sign_slot,"        \
 	" c.sign_seq, c.sign_head, s.status = 1, s.reason, s.revoked_at,"      \
-	" c.issued_at, (SELECT array_agg(k.type || ':' || reverse(k.rev))"     \
-	" FROM cert_name k WHERE k.cert_id = c.id), s.invalidity_at"           \
+	" c.issued_at, s.invalidity_at, " names                                \
 	" FROM cert c JOIN issuer i ON i.id = c.issuer"                        \
 	" JOIN cert_status s ON s.issuer = c.issuer AND s.serial = c.serial"
 
+#define NAMES_OF(id)                                                           \
+	"(SELECT array_agg(k.type || ':' || reverse(k.rev))"                   \
+	" FROM cert_name k WHERE k.cert_id = " id ")"
+
 /* Each text is "type:name". */
 static void
-read_names(struct arena *a, const PGresult *r, int row, struct store_cert *c)
+read_names(
+    struct arena *a, const PGresult *r, int row, int col, struct store_cert *c)
 {
 	size_t i, n;
-	const char **texts = db_texts(a, r, row, 22, &n);
+	const char **texts = db_texts(a, r, row, col, &n);
 	struct store_name *names = arena_array(a, n, sizeof(*names));
 	char *end;
 
@@ -58,8 +63,7 @@ read_cert(struct arena *a, const PGresult *r, int row, struct store_cert *c)
 	c->reason = db_i2(r, row, 19);
 	c->revoked_at = db_time(r, row, 20);
 	c->issued_at = db_time(r, row, 21);
-	c->invalidity_at = db_time(r, row, 23);
-	read_names(a, r, row, c);
+	c->invalidity_at = db_time(r, row, 22);
 }
 
 static int
@@ -80,7 +84,7 @@ store_cert_get(struct db *db, struct arena *a, int64_t id,
     struct store_cert *out, struct err *e)
 {
 	static const struct db_stmt stmt = { "cert_get",
-		CERT_COLUMNS " WHERE c.id = $1", true };
+		CERT_COLUMNS("NULL") " WHERE c.id = $1", true };
 	struct db_args p = { .n = 0 };
 
 	db_arg_i8(&p, id);
@@ -88,32 +92,34 @@ store_cert_get(struct db *db, struct arena *a, int64_t id,
 }
 
 int
-store_cert_by_serial(struct db *db, struct arena *a, int issuer,
-    struct span serial, struct store_cert *out, struct err *e)
+store_cert_names(
+    struct db *db, struct arena *a, struct store_cert *c, struct err *e)
 {
-	static const struct db_stmt stmt = { "cert_by_serial",
-		CERT_COLUMNS " WHERE c.id = (SELECT x.cert_id"
-			     " FROM cert_status x WHERE x.issuer = $1"
-			     " AND x.serial = $2)",
-		true };
+	static const struct db_stmt stmt = { "cert_names",
+		"SELECT " NAMES_OF("$1"), true };
+	AUTO(PGresult) r = NULL;
 	struct db_args p = { .n = 0 };
 
-	db_arg_i4(&p, issuer);
-	db_arg_bytes(&p, serial);
-	return get_one(db, a, &stmt, &p, out, e);
+	db_arg_i8(&p, c->id);
+	if (db_one(db, &stmt, &p, &r, "certificate", e) == -1)
+		return -1;
+	read_names(a, r, 0, 0, c);
+	return 0;
 }
 
 /* The status first: it has the id, which names the partition of the rest. */
 int
-store_cert_shown(struct db *db, struct arena *a, int issuer, struct span serial,
-    struct store_cert *out, struct err *e)
+store_cert_by_serial(struct db *db, struct arena *a, int issuer,
+    struct span serial, struct store_cert *out, struct err *e)
 {
-	static const struct db_stmt find = { "cert_shown_id",
-		"SELECT cert_id, status = 1 FROM cert_status"
+	static const struct db_stmt find = { "cert_by_serial_status",
+		"SELECT cert_id, status = 1, reason FROM cert_status"
 		" WHERE issuer = $1 AND serial = $2",
 		true };
-	static const struct db_stmt get = { "cert_shown",
-		"SELECT profile, subject, der FROM cert WHERE id = $1", true };
+	static const struct db_stmt get = { "cert_by_serial",
+		"SELECT profile, principal, subject, der FROM cert"
+		" WHERE id = $1",
+		true };
 	AUTO(PGresult) status = NULL;
 	AUTO(PGresult) r = NULL;
 	struct db_args p = { .n = 0 };
@@ -125,13 +131,15 @@ store_cert_shown(struct db *db, struct arena *a, int issuer, struct span serial,
 		return -1;
 	out->id = db_i8(status, 0, 0);
 	out->revoked = db_bool(status, 0, 1);
+	out->reason = db_i2(status, 0, 2);
 	p.n = 0;
 	db_arg_i8(&p, out->id);
 	if (db_one(db, &get, &p, &r, "certificate", e) == -1)
 		return -1;
 	out->profile = db_text(a, r, 0, 0);
-	out->subject = db_text(a, r, 0, 1);
-	out->der = db_bytes(a, r, 0, 2);
+	out->principal = db_text(a, r, 0, 1);
+	out->subject = db_text(a, r, 0, 2);
+	out->der = db_bytes(a, r, 0, 3);
 	return 0;
 }
 
@@ -141,7 +149,7 @@ store_cert_by_fingerprint(struct db *db, struct arena *a,
     struct err *e)
 {
 	static const struct db_stmt stmt = { "cert_by_fingerprint",
-		CERT_COLUMNS " WHERE c.fingerprint = $1", true };
+		CERT_COLUMNS("NULL") " WHERE c.fingerprint = $1", true };
 	struct db_args p = { .n = 0 };
 
 	db_arg_bytes(&p, span_of(fingerprint, STORE_HASH_SIZE));
@@ -153,7 +161,7 @@ build_list(struct query *q, const struct store_cert_query *s)
 {
 	size_t limit = s->limit;
 
-	buf_str(&q->sql, CERT_COLUMNS " WHERE true");
+	buf_str(&q->sql, CERT_COLUMNS(NAMES_OF("c.id")) " WHERE true");
 	query_text(q, "i.name = ", s->issuer_name);
 	query_text(q, "c.profile = ", s->profile);
 	query_text(q, "c.principal = ", s->principal);
@@ -187,8 +195,10 @@ store_cert_list(struct db *db, struct arena *a,
 		return -1;
 	*n = (size_t)PQntuples(r);
 	*out = arena_array(a, *n, sizeof(**out));
-	for (i = 0; i < *n; i++)
+	for (i = 0; i < *n; i++) {
 		read_cert(a, r, (int)i, &(*out)[i]);
+		read_names(a, r, (int)i, 23, &(*out)[i]);
+	}
 	return 0;
 }
 

@@ -109,19 +109,21 @@ test_reserve_commit(void **state)
 	assert_int_equal(sample_request(db, a, s.txn, &rq, &e), 0);
 	assert_int_equal(rq.state, STORE_REQUEST_ISSUED);
 	assert_int_equal(store_cert_get(db, a, s.cert.id, &got, &e), 0);
+	assert_int_equal(store_cert_names(db, a, &got, &e), 0);
 	sample_check(&s, &got);
 	assert_false(got.revoked);
 	assert_int_equal(
-	    store_cert_by_serial(db, a, issuer, s.cert.serial, &got, &e), 0);
-	sample_check(&s, &got);
-	assert_int_equal(
 	    store_cert_by_fingerprint(db, a, s.cert.fingerprint, &got, &e), 0);
+	assert_int_equal(got.n_names, 0);
+	assert_int_equal(store_cert_names(db, a, &got, &e), 0);
 	sample_check(&s, &got);
 	assert_int_equal(
-	    store_cert_shown(db, a, issuer, s.cert.serial, &got, &e), 0);
+	    store_cert_by_serial(db, a, issuer, s.cert.serial, &got, &e), 0);
 	assert_int_equal(got.id, s.cert.id);
 	assert_true(span_eq(got.der, s.cert.der));
 	assert_string_equal(got.profile, "tls-server");
+	assert_string_equal(got.principal, "acme:1");
+	assert_int_equal(got.n_names, 0);
 	assert_false(got.revoked);
 
 	assert_int_equal(

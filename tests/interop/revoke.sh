@@ -234,5 +234,60 @@ try "conditions in several options" sh -c "
 status "one thing at a time" 2 chancery revoke --where "$where" "$scratch/e.pem"
 status "a release names one certificate" 2 chancery revoke --release \
 	--where "$where"
+
+# ---- a search that is killed in the middle, and the same command again ----
+rows=20000
+sql -c "CREATE TEMP TABLE n AS SELECT i.id AS issuer,
+	(chancery.cert_month(now()) << 40) | nextval('chancery.cert_seq') AS id,
+	'\\x41'::bytea || substr(sha256(('r' || g)::bytea), 1, 15) AS serial
+	FROM chancery.issuer i, generate_series(1, $rows) g WHERE i.name = 'tls';
+	INSERT INTO chancery.cert (id, not_before, not_after, sign_seq, issuer,
+	sign_slot, serial, profile_hash, spki_sha256, fingerprint, sign_head,
+	protocol, txn, profile, principal, subject, der)
+	SELECT id, now(), now() + interval '90 days', 1, issuer, 1, serial,
+	sha256('p'), sha256(serial), sha256(serial), sha256('h'), 'test',
+	id, 'tls-server', 'test', '', '' FROM n;
+	INSERT INTO chancery.cert_status (cert_id, not_after, issuer, serial)
+	SELECT id, now() + interval '90 days', issuer, serial FROM n;
+	INSERT INTO chancery.cert_name (cert_id, type, rev)
+	SELECT id, 2, reverse(encode(serial, 'hex') || '.resume.test') FROM n"
+
+# revoked: how many of them are.
+revoked()
+{
+	sql -c "SELECT count(*) FROM chancery.cert_status
+		WHERE substr(serial, 1, 1) = '\\x41' AND status = 1"
+}
+
+# settled: the same, when what was on its way has ended.
+settled()
+{
+	local before=
+	until [ "$(revoked)" = "$before" ]; do
+		before=$(revoked)
+		sleep 0.3
+	done
+	echo "$before"
+}
+
+"$top_builddir/chancery" revoke --where "name=*.resume.test" --yes \
+	>"$scratch/out" 2>&1 &
+many=$!
+until [ "$(revoked)" -gt 0 ] || ! kill -0 $many 2>/dev/null; do
+	sleep 0.02
+done
+kill -9 $many
+wait $many 2>/dev/null
+part=$(settled)
+try "it was killed with $part of $rows revoked" test "$part" -gt 0 -a \
+	"$part" -lt $rows
+is "the same command revokes the others" "$(chancery --json revoke --where \
+	"name=*.resume.test" --yes 2>/dev/null | jq -c '[.revoked, .already]')" \
+	"[$((rows - part)),0]"
+is "all are revoked" "$(revoked)" $rows
+is "with an audit row each" "$(sql -c "SELECT count(*), count(DISTINCT a.cert_id)
+	FROM chancery.audit a JOIN chancery.cert_status s USING (cert_id)
+	WHERE a.kind = 'revoke' AND substr(s.serial, 1, 1) = '\\x41'")" \
+	"$rows|$rows"
 check_log
 tap_done

@@ -345,6 +345,7 @@ approval_polled(void **state)
 	assert_true(span_eq(res.cert, two.cert));
 	assert_int_equal(
 	    store_cert_get(ctx.db, ctx.arena, res.cert_id, &row, &e), 0);
+	assert_int_equal(store_cert_names(ctx.db, ctx.arena, &row, &e), 0);
 	assert_string_equal(row.principal, "oper:alice");
 	assert_int_equal(row.n_names, 1);
 	assert_string_equal(row.names[0].text, "polled.good.test");
