@@ -197,6 +197,24 @@ pubd_teardown(struct pubd_world *x)
 	arena_free(x->a);
 }
 
+struct pubd_world pubd;
+
+int
+pubd_group_setup(void **state)
+{
+	(void)state;
+	pubd_setup(&pubd);
+	return 0;
+}
+
+int
+pubd_group_teardown(void **state)
+{
+	(void)state;
+	pubd_teardown(&pubd);
+	return 0;
+}
+
 bool
 pubd_current(struct pubd_world *x, const char *scope, struct store_crl *out)
 {

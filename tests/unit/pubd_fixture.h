@@ -36,6 +36,11 @@ struct pubd_world {
 void pubd_setup(struct pubd_world *x);
 void pubd_teardown(struct pubd_world *x);
 
+/* The one of a group of tests, which these make and end. */
+extern struct pubd_world pubd;
+int pubd_group_setup(void **state);
+int pubd_group_teardown(void **state);
+
 /* Writes chancery.yaml with these lines for the issuer. */
 void pubd_conf(struct pubd_world *x, const char *lines);
 

@@ -13,9 +13,9 @@
 
 #include "base/clock.h"
 #include "hsm/crlcheck.h"
+#include "tests/unit/arena_fixture.h"
 #include "tests/unit/crl_sample.h"
 
-static struct arena *a;
 static const char *const url[] = { CRL_SAMPLE_URL, "http://b.test/" };
 
 static struct span
@@ -259,22 +259,6 @@ test_map(void **state)
 	assert_int_equal(bytes.n, 10);
 	crlcheck_unmap(bytes);
 	assert_int_equal(close(fd), 0);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
 }
 
 int

@@ -9,27 +9,10 @@
 #include <openssl/x509.h>
 
 #include "ca/dn.h"
+#include "tests/unit/arena_fixture.h"
 #include "tests/unit/tbs_maker.h"
 
 #define A32 "abcdefghijklmnopqrstuvwxyzabcdef"
-
-static struct arena *a;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
 
 /* Text in, text out; NULL: MALFORMED. */
 static const struct {

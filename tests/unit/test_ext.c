@@ -12,25 +12,8 @@
 #include "ca/oid.h"
 #include "ca/profile.h"
 #include "ca/request.h"
+#include "tests/unit/arena_fixture.h"
 #include "tests/unit/tbs_maker.h"
-
-static struct arena *a;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
 
 /* What libcrypto makes of its configuration syntax. */
 static struct span

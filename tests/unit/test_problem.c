@@ -9,26 +9,9 @@
 #include <jansson.h>
 
 #include "protocols/acme/problem.h"
+#include "tests/unit/arena_fixture.h"
 
 #define URN "urn:ietf:params:acme:error:"
-
-static struct arena *a;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
 
 /* What each kind becomes. */
 static void

@@ -12,24 +12,7 @@
 
 #include "ca/oid.h"
 #include "ca/profile.h"
-
-static struct arena *a;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
+#include "tests/unit/arena_fixture.h"
 
 /* A good profile; a mistake replaces one of its lines. */
 static const char *const lines[] = {

@@ -26,8 +26,6 @@
 AUTO_DEFINE(X509_CRL, X509_CRL_free);
 AUTO_DEFINE(ASN1_INTEGER, ASN1_INTEGER_free);
 
-static struct pubd_world x;
-
 static void
 good(int rc, const struct err *e)
 {
@@ -39,14 +37,15 @@ good(int rc, const struct err *e)
 static struct span
 bytes_of(const struct store_crl *c)
 {
-	uint8_t *p = arena_alloc(x.a, c->size), hash[32];
+	uint8_t *p = arena_alloc(pubd.a, c->size), hash[32];
 	struct span piece;
 	size_t n = 0;
 	struct err e;
 	int i;
 
 	for (i = 0; n < c->size; i++) {
-		good(store_crl_piece(x.db, x.a, c->id, i, &piece, &e), &e);
+		good(
+		    store_crl_piece(pubd.db, pubd.a, c->id, i, &piece, &e), &e);
 		assert_true(n + piece.n <= c->size);
 		memcpy(p + n, piece.p, piece.n);
 		n += piece.n;
@@ -64,7 +63,7 @@ open_crl(const struct store_crl *c)
 	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)der.n);
 
 	assert_non_null(crl);
-	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(x.ca)), 1);
+	assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(pubd.ca)), 1);
 	return crl;
 }
 
@@ -73,7 +72,7 @@ static long
 listed(const struct store_crl *c, int n)
 {
 	AUTO(X509_CRL) crl = open_crl(c);
-	struct span s = x.samples[n].cert.serial;
+	struct span s = pubd.samples[n].cert.serial;
 	const uint8_t *p;
 	AUTO(ASN1_INTEGER) serial = NULL;
 	ASN1_ENUMERATED *reason;
@@ -96,27 +95,27 @@ listed(const struct store_crl *c, int n)
 static void
 do_revoke(int n, int reason)
 {
-	struct store_revocation r = { .issuer = x.issuer,
-		.serial = x.samples[n].cert.serial,
+	struct store_revocation r = { .issuer = pubd.issuer,
+		.serial = pubd.samples[n].cert.serial,
 		.reason = reason,
 		.at = clock_now(),
 		.actor = "t",
 		.request_id = "t" };
 	struct err e;
 
-	good(store_revoke(x.writer, &r, &e), &e);
+	good(store_revoke(pubd.writer, &r, &e), &e);
 }
 
 static void
 release(int n)
 {
-	struct store_revocation r = { .issuer = x.issuer,
-		.serial = x.samples[n].cert.serial,
+	struct store_revocation r = { .issuer = pubd.issuer,
+		.serial = pubd.samples[n].cert.serial,
 		.actor = "t",
 		.request_id = "t" };
 	struct err e;
 
-	good(store_revoke_release(x.writer, &r, &e), &e);
+	good(store_revoke_release(pubd.writer, &r, &e), &e);
 }
 
 /* Waits until the scope's list says this of a certificate. */
@@ -129,7 +128,7 @@ wait_listed(const char *scope, int n, long want)
 	do {
 		if (clock_mono_us() > until)
 			fail_msg("%s never says %ld of %d", scope, want, n);
-		c = pubd_wait(&x, scope, c.number);
+		c = pubd_wait(&pubd, scope, c.number);
 	} while (listed(&c, n) != want);
 	return c;
 }
@@ -137,7 +136,7 @@ wait_listed(const char *scope, int n, long want)
 static void
 reset(void)
 {
-	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct db *owner = db_new_bare(pg_conninfo(pubd.pg, "postgres"), "t");
 	struct err e;
 
 	good(db_script(owner,
@@ -152,12 +151,12 @@ reset(void)
 static void
 wait_hook(const struct store_crl *c)
 {
-	const char *copy = arena_printf(x.a, "%s/copied", x.fx.dir);
+	const char *copy = arena_printf(pubd.a, "%s/copied", pubd.fx.dir);
 	int64_t until = clock_mono_us() + PUBD_WAIT_US;
 	struct span want = bytes_of(c), got = { NULL, 0 };
 	struct err e;
 
-	while (file_read(x.a, copy, 1 << 20, &got, &e) == -1 ||
+	while (file_read(pubd.a, copy, 1 << 20, &got, &e) == -1 ||
 	       !span_eq(got, want)) {
 		if (clock_mono_us() > until)
 			fail_msg("the hook has not run");
@@ -169,13 +168,13 @@ wait_hook(const struct store_crl *c)
 static void
 audited(const struct store_crl *c)
 {
-	struct db *oper = db_new(pg_conninfo(x.pg, "chancery_oper"), "t");
+	struct db *oper = db_new(pg_conninfo(pubd.pg, "chancery_oper"), "t");
 	const struct db_args none = { .n = 0 };
 	AUTO(PGresult) r = NULL;
 	struct err e;
 
 	good(db_query(oper,
-		 arena_printf(x.a,
+		 arena_printf(pubd.a,
 		     "SELECT (SELECT count(*) FROM audit WHERE kind = 'crl'),"
 		     " (SELECT count(*) FROM crl), count(*) FROM audit"
 		     " WHERE kind = 'crl' AND actor = 'chancery_pub'"
@@ -183,7 +182,7 @@ audited(const struct store_crl *c)
 		     " '%%issuer=ca_scope=%s_number=%lld_%%_entries=%lld_%%"
 		     "_sha256=%s_slot=26_%%'",
 		     c->scope, (long long)c->number, (long long)c->entries,
-		     hex_encode(x.a, span_of(c->sha256, 32))),
+		     hex_encode(pubd.a, span_of(c->sha256, 32))),
 		 &none, &r, &e),
 	    &e);
 	assert_int_equal(db_i8(r, 0, 0), db_i8(r, 0, 1));
@@ -198,9 +197,9 @@ test_complete(void **state)
 	struct store_crl first, c;
 
 	(void)state;
-	pubd_conf(&x, PUBD_PLAIN);
-	pubd_start(&x, 0);
-	first = pubd_wait(&x, "full", 0);
+	pubd_conf(&pubd, PUBD_PLAIN);
+	pubd_start(&pubd, 0);
+	first = pubd_wait(&pubd, "full", 0);
 	assert_int_equal(first.entries, 0);
 	assert_in_range(first.number, clock_now() - 60, clock_now() + 60);
 	assert_int_equal(first.next_update - first.this_update, 7200);
@@ -218,7 +217,7 @@ test_complete(void **state)
 	assert_int_equal(listed(&c, 0), -2);
 	wait_hook(&c);
 	audited(&c);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* Numbers rise over a restart. */
@@ -228,13 +227,13 @@ test_restart(void **state)
 	struct store_crl before = { .number = 0 }, after;
 
 	(void)state;
-	assert_true(pubd_current(&x, "full", &before));
-	pubd_start(&x, 0);
-	fixture_wait_file(&x.fx, "pubd0.log", " ready\n", 2);
+	assert_true(pubd_current(&pubd, "full", &before));
+	pubd_start(&pubd, 0);
+	fixture_wait_file(&pubd.fx, "pubd0.log", " ready\n", 2);
 	do_revoke(2, -1);
 	after = wait_listed("full", 2, -1);
 	assert_true(after.number > before.number);
-	pubd_stop(&x, 0, SIGKILL);
+	pubd_stop(&pubd, 0, SIGKILL);
 }
 
 /* The entries of a list, as they are encoded. */
@@ -255,7 +254,7 @@ entries_of(const struct store_crl *c)
 		OPENSSL_free(der);
 	}
 	assert_true(buf_ok(&b));
-	return span_dup(x.a, buf_get(&b));
+	return span_dup(pubd.a, buf_get(&b));
 }
 
 /* Lists made from the one before say what one made of all rows says. */
@@ -265,7 +264,7 @@ test_kept(void **state)
 	struct store_crl c, anew;
 
 	(void)state;
-	pubd_start(&x, 0);
+	pubd_start(&pubd, 0);
 	do_revoke(16, 6);
 	(void)wait_listed("full", 16, 6);
 	do_revoke(17, 6);
@@ -280,32 +279,32 @@ test_kept(void **state)
 	do_revoke(17, 4);
 	c = wait_listed("full", 17, 4);
 	c = wait_listed("full", 16, -2);
-	pubd_stop(&x, 0, SIGTERM);
-	(void)pubd_current(&x, "full", &c);
+	pubd_stop(&pubd, 0, SIGTERM);
+	(void)pubd_current(&pubd, "full", &c);
 	/* a new process reads all rows */
-	pubd_start(&x, 0);
-	anew = pubd_wait(&x, "full", c.number);
+	pubd_start(&pubd, 0);
+	anew = pubd_wait(&pubd, "full", c.number);
 	assert_int_equal(anew.entries, c.entries);
 	assert_true(span_eq(entries_of(&c), entries_of(&anew)));
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* More changes than are looked up one by one; and a hold among them ends. */
 static void
 test_many(void **state)
 {
-	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct db *owner = db_new_bare(pg_conninfo(pubd.pg, "postgres"), "t");
 	struct store_crl c;
 	struct err e;
 
 	(void)state;
-	pubd_conf(&x, PUBD_PLAIN);
-	pubd_start(&x, 0);
+	pubd_conf(&pubd, PUBD_PLAIN);
+	pubd_start(&pubd, 0);
 	do_revoke(20, 6);
 	c = wait_listed("full", 20, 6);
 	release(20);
 	good(db_script(owner,
-		 arena_printf(x.a,
+		 arena_printf(pubd.a,
 		     "SET search_path = chancery; BEGIN;"
 		     "INSERT INTO writer VALUES (20000, 1, 'x', 'x', now());"
 		     "INSERT INTO cert_status (cert_id, not_after, revoked_at,"
@@ -318,16 +317,16 @@ test_many(void **state)
 		     " SELECT 20000, cert_id, cert_id, not_after, revoked_at,"
 		     " issuer, status, reason, serial FROM cert_status"
 		     " WHERE length(serial) = 10; COMMIT",
-		     x.issuer, STORE_CRL_CHANGES_MAX + 1),
+		     pubd.issuer, STORE_CRL_CHANGES_MAX + 1),
 		 &e),
 	    &e);
 	do {
-		c = pubd_wait(&x, "full", c.number);
+		c = pubd_wait(&pubd, "full", c.number);
 	} while (c.entries < STORE_CRL_CHANGES_MAX + 1);
 	assert_int_equal(listed(&c, 20), -2);
 	do_revoke(20, 4);
 	(void)wait_listed("full", 20, 4);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 	db_free(owner);
 }
 
@@ -335,24 +334,24 @@ test_many(void **state)
 static void
 test_file(void **state)
 {
-	const char *dir = arena_printf(x.a, "%s/pub", x.fx.state);
-	const char *away = arena_printf(x.a, "%s/away", x.fx.state);
+	const char *dir = arena_printf(pubd.a, "%s/pub", pubd.fx.state);
+	const char *away = arena_printf(pubd.a, "%s/away", pubd.fx.state);
 	struct store_crl c;
 
 	(void)state;
-	assert_true(pubd_current(&x, "full", &c));
-	pubd_start(&x, 0);
-	c = pubd_wait(&x, "full", c.number);
+	assert_true(pubd_current(&pubd, "full", &c));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
 	wait_hook(&c);
 	assert_int_equal(rename(dir, away), 0);
 	do_revoke(21, 4);
 	c = wait_listed("full", 21, 4);
-	fixture_wait_file(&x.fx, "pubd0.log", "cannot write", 1);
+	fixture_wait_file(&pubd.fx, "pubd0.log", "cannot write", 1);
 	assert_int_equal(rename(away, dir), 0);
-	c = pubd_wait(&x, "full", c.number);
+	c = pubd_wait(&pubd, "full", c.number);
 	assert_int_equal(listed(&c, 21), 4);
 	wait_hook(&c);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* A hook that has failed is run again, with no other list made for it. */
@@ -362,19 +361,19 @@ test_hook(void **state)
 	struct store_crl c, last;
 
 	(void)state;
-	assert_true(pubd_current(&x, "full", &c));
-	pubd_start(&x, 0);
-	c = pubd_wait(&x, "full", c.number);
+	assert_true(pubd_current(&pubd, "full", &c));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
 	wait_hook(&c);
 	usleep(1200000);
-	(void)fixture_write(&x.fx, "fail", span_str(""));
+	(void)fixture_write(&pubd.fx, "fail", span_str(""));
 	do_revoke(23, 4);
 	c = wait_listed("full", 23, 4);
 	wait_hook(&c);
-	fixture_wait_file(&x.fx, "pubd0.log", "hook failed", 1);
-	assert_true(pubd_current(&x, "full", &last));
+	fixture_wait_file(&pubd.fx, "pubd0.log", "hook failed", 1);
+	assert_true(pubd_current(&pubd, "full", &last));
 	assert_int_equal(last.number, c.number);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* Another process takes over when one dies, and only then. */
@@ -385,20 +384,20 @@ test_takeover(void **state)
 	int64_t t;
 
 	(void)state;
-	pubd_start(&x, 0);
+	pubd_start(&pubd, 0);
 	do_revoke(3, 4);
 	c = wait_listed("full", 3, 4);
-	pubd_start(&x, 1);
-	fixture_wait_file(&x.fx, "pubd1.log", " ready\n", 1);
+	pubd_start(&pubd, 1);
+	fixture_wait_file(&pubd.fx, "pubd1.log", " ready\n", 1);
 	do_revoke(4, 4);
 	c = wait_listed("full", 4, 4);
-	pubd_stop(&x, 0, SIGKILL);
+	pubd_stop(&pubd, 0, SIGKILL);
 	t = clock_mono_us();
 	do_revoke(5, 4);
 	c = wait_listed("full", 5, 4);
 	assert_true(clock_mono_us() - t < 12000000);
 	assert_int_equal(listed(&c, 22), 1);
-	pubd_stop(&x, 1, SIGTERM);
+	pubd_stop(&pubd, 1, SIGTERM);
 }
 
 /* The delta tells what changed since its base, and takes holds back. */
@@ -411,22 +410,23 @@ test_delta(void **state)
 
 	(void)state;
 	do_revoke(6, 6);
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  freshest-crl-urls: [\"http://c.test/d.crl\"]\n"
-		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
-		      "    delta-interval: 10m}\n");
+	pubd_conf(&pubd, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+			 "  freshest-crl-urls: [\"http://c.test/d.crl\"]\n"
+			 "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
+			 "    delta-interval: 10m}\n");
 	{
 		/* a complete list with the hold on it */
-		struct db *pub = db_new(pg_conninfo(x.pg, "chancery_pub"), "t");
+		struct db *pub =
+		    db_new(pg_conninfo(pubd.pg, "chancery_pub"), "t");
 		struct err e;
 
-		assert_true(pubd_current(&x, "full", &c));
+		assert_true(pubd_current(&pubd, "full", &c));
 		good(db_script(pub, "DELETE FROM crl", &e), &e);
 		db_free(pub);
 	}
-	pubd_start(&x, 0);
-	d = pubd_wait(&x, "delta", 0);
-	assert_true(pubd_current(&x, "full", &c));
+	pubd_start(&pubd, 0);
+	d = pubd_wait(&pubd, "delta", 0);
+	assert_true(pubd_current(&pubd, "full", &c));
 	assert_int_equal(d.base_number, c.number);
 	assert_true(d.number > c.number);
 	assert_int_equal(d.entries, 0);
@@ -452,9 +452,9 @@ test_delta(void **state)
 	crl = open_crl(&d);
 	base = X509_CRL_get_ext_d2i(crl, NID_delta_crl, NULL, NULL);
 	assert_int_equal(ASN1_INTEGER_get(base), (long)c.number);
-	assert_true(pubd_current(&x, "full", &c));
+	assert_true(pubd_current(&pubd, "full", &c));
 	assert_int_equal(d.base_number, c.number);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* Each certificate is on the list of its partition and on no other. */
@@ -466,7 +466,7 @@ test_partitions(void **state)
 
 	(void)state;
 	reset();
-	pubd_conf(&x,
+	pubd_conf(&pubd,
 	    "  crl-urls: [\"http://c.test/{partition}.crl\"]\n"
 	    "  freshest-crl-urls: [\"http://c.test/d{partition}.crl\"]\n"
 	    "  crl-partitions: 2\n"
@@ -474,11 +474,12 @@ test_partitions(void **state)
 	    "    keep-expired: true}\n");
 	for (n = 8; n < 16; n++)
 		do_revoke(n, 3);
-	pubd_start(&x, 0);
+	pubd_start(&pubd, 0);
 	for (k = 0; k < 2; k++)
-		part[k] = pubd_wait(&x, arena_printf(x.a, "part-%d", k), 0);
+		part[k] =
+		    pubd_wait(&pubd, arena_printf(pubd.a, "part-%d", k), 0);
 	for (n = 8; n < 16; n++) {
-		k = (int)crl_partition_of(x.samples[n].cert.serial, 2);
+		k = (int)crl_partition_of(pubd.samples[n].cert.serial, 2);
 		assert_int_equal(listed(&part[k], n), 3);
 		assert_int_equal(listed(&part[1 - k], n), -2);
 	}
@@ -498,9 +499,9 @@ test_partitions(void **state)
 		ISSUING_DIST_POINT_free(idp);
 		at = X509_CRL_get_ext_count(crl);
 		assert_int_equal(at, 5); /* AKI number IDP freshest expired */
-		(void)pubd_wait(&x, arena_printf(x.a, "delta-%d", k), 0);
+		(void)pubd_wait(&pubd, arena_printf(pubd.a, "delta-%d", k), 0);
 	}
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* A test that has failed leaves none behind that would hold the lease. */
@@ -511,25 +512,9 @@ end_all(void **state)
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
-		if (x.pids[i] != 0)
-			pubd_stop(&x, i, SIGKILL);
+		if (pubd.pids[i] != 0)
+			pubd_stop(&pubd, i, SIGKILL);
 	}
-	return 0;
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	pubd_setup(&x);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	pubd_teardown(&x);
 	return 0;
 }
 
@@ -548,5 +533,6 @@ main(void)
 		cmocka_unit_test_teardown(test_many, end_all),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(
+	    tests, pubd_group_setup, pubd_group_teardown);
 }

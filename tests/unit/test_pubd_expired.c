@@ -27,12 +27,10 @@
 /* More than a day, which both pubd and signd look back. */
 #define SHIFT_S ((int64_t)25 * 3600)
 
-static struct pubd_world x;
-
 static void
 run_sql(const char *sql)
 {
-	struct db *owner = db_new_bare(pg_conninfo(x.pg, "postgres"), "t");
+	struct db *owner = db_new_bare(pg_conninfo(pubd.pg, "postgres"), "t");
 	struct err e;
 
 	if (db_script(owner, sql, &e) == -1)
@@ -44,7 +42,7 @@ run_sql(const char *sql)
 static void
 make_rows(void)
 {
-	run_sql(arena_printf(x.a,
+	run_sql(arena_printf(pubd.a,
 	    "INSERT INTO chancery.cert_status (cert_id, not_after, revoked_at,"
 	    " issuer, status, reason, serial) SELECT i, CASE WHEN i <= %d"
 	    " THEN now() - interval '10 days' - i * interval '1 second'"
@@ -53,7 +51,7 @@ make_rows(void)
 	    " now() - interval '20 days', %d, 1, 1,"
 	    " '\\x41'::bytea || substr(sha256(i::text::bytea), 1, 9)"
 	    " FROM generate_series(1, %d) i",
-	    EXPIRED, EXPIRED + 1, x.issuer, ENTRIES));
+	    EXPIRED, EXPIRED + 1, pubd.issuer, ENTRIES));
 }
 
 static int64_t
@@ -85,9 +83,9 @@ age_serials(const char *path)
 	uint8_t *p;
 	size_t at;
 
-	if (file_read(x.a, path, (size_t)1 << 24, &s, &e) == -1)
+	if (file_read(pubd.a, path, (size_t)1 << 24, &s, &e) == -1)
 		fail_msg("%s", e.text);
-	p = arena_memdup(x.a, s.p, s.n);
+	p = arena_memdup(pubd.a, s.p, s.n);
 	for (at = (size_t)((uint8_t *)memchr(p, '\n', s.n) - p) + 1; at < s.n;
 	     at += 1 + (size_t)p[at] + 8) {
 		uint8_t *left = p + at + 1 + p[at];
@@ -107,33 +105,34 @@ next_day(int64_t above)
 	glob_t found;
 	size_t i;
 
-	pubd_stop(&x, 0, SIGTERM);
-	run_sql(arena_printf(x.a,
+	pubd_stop(&pubd, 0, SIGTERM);
+	run_sql(arena_printf(pubd.a,
 	    "UPDATE chancery.crl SET this_update = this_update"
 	    " - %lld * interval '1 second'",
 	    (long long)SHIFT_S));
-	assert_int_equal(glob(arena_printf(x.a, "%s/crl/*.serials", x.fx.state),
-			     0, NULL, &found),
+	assert_int_equal(
+	    glob(arena_printf(pubd.a, "%s/crl/*.serials", pubd.fx.state), 0,
+		NULL, &found),
 	    0);
 	for (i = 0; i < found.gl_pathc; i++)
 		age_serials(found.gl_pathv[i]);
 	globfree(&found);
-	pubd_start(&x, 0);
-	return pubd_wait(&x, "full", above);
+	pubd_start(&pubd, 0);
+	return pubd_wait(&pubd, "full", above);
 }
 
 /* How often pubd could not publish. */
 static int
 failures(void)
 {
-	const char *log = arena_printf(x.a, "%s/pubd0.log", x.fx.dir), *p;
+	const char *log = arena_printf(pubd.a, "%s/pubd0.log", pubd.fx.dir), *p;
 	struct span s;
 	struct err e;
 	int n = 0;
 
-	if (file_read(x.a, log, (size_t)1 << 20, &s, &e) == -1)
+	if (file_read(pubd.a, log, (size_t)1 << 20, &s, &e) == -1)
 		fail_msg("%s", e.text);
-	p = arena_printf(x.a, "%.*s", (int)s.n, (const char *)s.p);
+	p = arena_printf(pubd.a, "%.*s", (int)s.n, (const char *)s.p);
 	while ((p = strstr(p, "not published")) != NULL) {
 		p++;
 		n++;
@@ -147,9 +146,9 @@ same_day(const struct store_crl *c)
 {
 	struct store_crl again;
 
-	pubd_stop(&x, 0, SIGTERM);
-	pubd_start(&x, 0);
-	again = pubd_wait(&x, "full", c->number);
+	pubd_stop(&pubd, 0, SIGTERM);
+	pubd_start(&pubd, 0);
+	again = pubd_wait(&pubd, "full", c->number);
 	assert_int_equal(again.entries, c->entries);
 	assert_int_equal(again.gone, 0);
 	return again;
@@ -163,10 +162,10 @@ test_leave(void **state)
 	int left = ENTRIES, day;
 
 	(void)state;
-	pubd_conf(&x, PUBD_PLAIN);
+	pubd_conf(&pubd, PUBD_PLAIN);
 	make_rows();
-	pubd_start(&x, 0);
-	c = pubd_wait(&x, "full", 0);
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", 0);
 	/* expired, but no list had them so far */
 	assert_int_equal(c.entries, ENTRIES);
 	for (day = 1; left > ENTRIES - EXPIRED; day++) {
@@ -192,34 +191,18 @@ test_never(void **state)
 	struct store_crl c;
 
 	(void)state;
-	pubd_stop(&x, 0, SIGTERM);
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
-		      "    keep-expired: true}\n");
-	assert_true(pubd_current(&x, "full", &c));
-	pubd_start(&x, 0);
-	c = pubd_wait(&x, "full", c.number);
+	pubd_stop(&pubd, 0, SIGTERM);
+	pubd_conf(&pubd, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+			 "  crl: {interval: 1h, overlap: 1h, min-gap: 1s,\n"
+			 "    keep-expired: true}\n");
+	assert_true(pubd_current(&pubd, "full", &c));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
 	assert_int_equal(c.entries, ENTRIES);
 	c = next_day(c.number);
 	assert_int_equal(c.entries, ENTRIES);
 	assert_int_equal(c.gone, 0);
 	assert_int_equal(failures(), 0);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	pubd_setup(&x);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	pubd_teardown(&x);
-	return 0;
 }
 
 int
@@ -230,5 +213,6 @@ main(void)
 		cmocka_unit_test(test_never),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(
+	    tests, pubd_group_setup, pubd_group_teardown);
 }

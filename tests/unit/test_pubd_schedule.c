@@ -12,14 +12,12 @@
 #include "db/store_revoke.h"
 #include "tests/unit/pubd_fixture.h"
 
-static struct pubd_world x;
-
 /* Where revocations make no list, the next one is that of the schedule. */
 static void
 test_schedule(void **state)
 {
-	struct store_revocation r = { .issuer = x.issuer,
-		.serial = x.samples[1].cert.serial,
+	struct store_revocation r = { .issuer = pubd.issuer,
+		.serial = pubd.samples[1].cert.serial,
 		.reason = 4,
 		.at = clock_now(),
 		.actor = "t",
@@ -28,18 +26,18 @@ test_schedule(void **state)
 	struct err e;
 
 	(void)state;
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 10s, overlap: 1h, min-gap: 1s,\n"
-		      "    on-revocation: false}\n");
-	pubd_start(&x, 0);
-	first = pubd_wait(&x, "full", 0);
+	pubd_conf(&pubd, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+			 "  crl: {interval: 10s, overlap: 1h, min-gap: 1s,\n"
+			 "    on-revocation: false}\n");
+	pubd_start(&pubd, 0);
+	first = pubd_wait(&pubd, "full", 0);
 	assert_int_equal(first.entries, 0);
-	if (store_revoke(x.writer, &r, &e) == -1)
+	if (store_revoke(pubd.writer, &r, &e) == -1)
 		fail_msg("%s", e.text);
-	next = pubd_wait(&x, "full", first.number);
+	next = pubd_wait(&pubd, "full", first.number);
 	assert_int_equal(next.entries, 1);
 	assert_true(next.this_update >= first.this_update + 10);
-	pubd_stop(&x, 0, SIGTERM);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 /* A list that cannot be renewed is an alarm long before it ends. */
@@ -49,41 +47,25 @@ test_late(void **state)
 	struct store_crl c;
 
 	(void)state;
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 10s, overlap: 1h}\n");
-	assert_true(pubd_current(&x, "full", &c));
-	pubd_start(&x, 0);
-	c = pubd_wait(&x, "full", c.number);
-	fixture_stop(&x.fx);
-	pubd_stop(&x, 0, SIGTERM);
-	pubd_conf(&x, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
-		      "  crl: {interval: 10s, overlap: 10s}\n");
-	pubd_start(&x, 0);
-	fixture_wait_file(&x.fx, "pubd0.log", "CRL not published", 1);
-	fixture_wait_file(
-	    &x.fx, "pubd0.log", "CRL is late issuer=\"ca\" scope=\"full\"", 1);
+	pubd_conf(&pubd, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+			 "  crl: {interval: 10s, overlap: 1h}\n");
+	assert_true(pubd_current(&pubd, "full", &c));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
+	fixture_stop(&pubd.fx);
+	pubd_stop(&pubd, 0, SIGTERM);
+	pubd_conf(&pubd, "  crl-urls: [\"http://c.test/ca.crl\"]\n"
+			 "  crl: {interval: 10s, overlap: 10s}\n");
+	pubd_start(&pubd, 0);
+	fixture_wait_file(&pubd.fx, "pubd0.log", "CRL not published", 1);
+	fixture_wait_file(&pubd.fx, "pubd0.log",
+	    "CRL is late issuer=\"ca\" scope=\"full\"", 1);
 	assert_true(clock_now() < c.next_update);
-	fixture_wait_file(&x.fx, "state/pub/pubd.prom",
+	fixture_wait_file(&pubd.fx, "state/pub/pubd.prom",
 	    "\nchancery_crl_late_minutes_total 1\n", 1);
-	fixture_start(&x.fx, 2);
-	(void)pubd_wait(&x, "full", c.number);
-	pubd_stop(&x, 0, SIGTERM);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	pubd_setup(&x);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	pubd_teardown(&x);
-	return 0;
+	fixture_start(&pubd.fx, 2);
+	(void)pubd_wait(&pubd, "full", c.number);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 int
@@ -94,5 +76,6 @@ main(void)
 		cmocka_unit_test(test_late),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(
+	    tests, pubd_group_setup, pubd_group_teardown);
 }

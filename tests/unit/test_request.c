@@ -9,26 +9,9 @@
 #include "ca/alabel.h"
 #include "ca/request.h"
 #include "ca/request_wire.h"
+#include "tests/unit/arena_fixture.h"
 
 #define L63 "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc"
-
-static struct arena *a;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
 
 /* What becomes of a text; NULL: refused. */
 static const struct {

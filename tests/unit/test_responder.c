@@ -23,8 +23,6 @@ AUTO_DEFINE(X509, X509_free);
 AUTO_DEFINE(EVP_PKEY, EVP_PKEY_free);
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
 
-static struct pubd_world x;
-
 static void
 good(int rc, const struct err *e)
 {
@@ -37,7 +35,7 @@ spki_of(const EVP_PKEY *key)
 {
 	unsigned char *der = NULL;
 	int n = i2d_PUBKEY(key, &der);
-	struct span out = span_dup(x.a, span_of(der, (size_t)n));
+	struct span out = span_dup(pubd.a, span_of(der, (size_t)n));
 
 	OPENSSL_free(der);
 	return out;
@@ -49,10 +47,10 @@ test_responder(void **state)
 {
 	AUTO(EVP_PKEY) key = EVP_EC_gen("P-256");
 	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-	struct span ca_spki = spki_of(X509_get0_pubkey(x.ca));
+	struct span ca_spki = spki_of(X509_get0_pubkey(pubd.ca));
 	uint8_t hash[32], sig[128];
 	struct store_responder ask = { .host = "h1",
-		.issuer = x.issuer,
+		.issuer = pubd.issuer,
 		.spki = spki_of(key),
 		.not_after = clock_now() + 86400 };
 	struct responder_claim claim = { .host = "h1",
@@ -70,27 +68,30 @@ test_responder(void **state)
 	(void)SHA256(ca_spki.p, ca_spki.n, hash);
 	responder_statement(&b, &claim);
 	assert_int_equal(
-	    EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, x.host_key), 1);
+	    EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, pubd.host_key),
+	    1);
 	assert_int_equal(EVP_DigestSign(ctx, sig, &n, b.p, b.n), 1);
 	ask.signature = span_of(sig, n);
-	good(store_responder_put(x.db, &ask, &e), &e);
+	good(store_responder_put(pubd.db, &ask, &e), &e);
 	ask.host = "stranger";
-	good(store_responder_put(x.db, &ask, &e), &e);
-	pubd_conf(&x, PUBD_PLAIN);
-	pubd_start(&x, 0);
+	good(store_responder_put(pubd.db, &ask, &e), &e);
+	pubd_conf(&pubd, PUBD_PLAIN);
+	pubd_start(&pubd, 0);
 	while (got.host == NULL || got.cert.n == 0) {
 		if (clock_mono_us() > until)
 			fail_msg("no certificate: %s",
 			    got.fault == NULL ? "" : got.fault);
 		usleep(50000);
-		good(store_responder_get(x.db, x.a, "h1", x.issuer, &got, &e),
+		good(store_responder_get(
+			 pubd.db, pubd.a, "h1", pubd.issuer, &got, &e),
 		    &e);
 	}
 	p = got.cert.p;
 	{
 		AUTO(X509) cert = d2i_X509(NULL, &p, (long)got.cert.n);
 
-		assert_int_equal(X509_verify(cert, X509_get0_pubkey(x.ca)), 1);
+		assert_int_equal(
+		    X509_verify(cert, X509_get0_pubkey(pubd.ca)), 1);
 		assert_int_equal(
 		    X509_get_extended_key_usage(cert), XKU_OCSP_SIGN);
 		assert_true(X509_get_ext_by_NID(
@@ -102,30 +103,14 @@ test_responder(void **state)
 			fail_msg("no fault");
 		usleep(50000);
 		good(store_responder_get(
-			 x.db, x.a, "stranger", x.issuer, &got, &e),
+			 pubd.db, pubd.a, "stranger", pubd.issuer, &got, &e),
 		    &e);
 	} while (got.fault == NULL);
 	assert_int_equal(got.cert.n, 0);
 	assert_non_null(strstr(got.fault, "not pinned"));
-	assert_int_equal(kill(x.pids[0], SIGHUP), 0);
-	fixture_wait_file(&x.fx, "pubd0.log", "configuration read", 1);
-	pubd_stop(&x, 0, SIGTERM);
-}
-
-static int
-setup(void **state)
-{
-	(void)state;
-	pubd_setup(&x);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	pubd_teardown(&x);
-	return 0;
+	assert_int_equal(kill(pubd.pids[0], SIGHUP), 0);
+	fixture_wait_file(&pubd.fx, "pubd0.log", "configuration read", 1);
+	pubd_stop(&pubd, 0, SIGTERM);
 }
 
 int
@@ -135,5 +120,6 @@ main(void)
 		cmocka_unit_test(test_responder),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(
+	    tests, pubd_group_setup, pubd_group_teardown);
 }
