@@ -127,6 +127,9 @@ bool http_now_is_local(const struct http_now *now);
 /* Sends the reply; the caller may free it afterwards. */
 void http_now_send(struct http_now *now, const struct http_ready *r);
 
+/* The same as 304 Not Modified: its headers without its body. */
+void http_now_send_unchanged(struct http_now *now, const struct http_ready *r);
+
 struct http_listener {
 	const char *address; /* "127.0.0.1", or "::" for IPv6 and IPv4 */
 	uint16_t port;       /* 0: any free one */

@@ -189,13 +189,26 @@ http_now_is_local(const struct http_now *now)
 	return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
 }
 
-void
-http_now_send(struct http_now *now, const struct http_ready *r)
+static void
+queue(struct http_now *now, unsigned status, const struct http_ready *r)
 {
 	if (now->sent)
 		abort();
 	now->sent = true;
-	now->rc = MHD_queue_response(now->conn, r->status, r->response);
+	now->rc = MHD_queue_response(now->conn, status, r->response);
+}
+
+void
+http_now_send(struct http_now *now, const struct http_ready *r)
+{
+	queue(now, r->status, r);
+}
+
+/* libmicrohttpd leaves out the body, and tells its length (RFC 9110 8.6). */
+void
+http_now_send_unchanged(struct http_now *now, const struct http_ready *r)
+{
+	queue(now, 304, r);
 }
 
 static void

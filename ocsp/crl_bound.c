@@ -26,21 +26,6 @@ struct walk {
 	void *arg;
 };
 
-static const struct authority *
-find_issuer(const struct walk *w, struct span name)
-{
-	uint8_t hash[20];
-	size_t i;
-
-	if (EVP_Digest(name.p, name.n, hash, NULL, EVP_sha1(), NULL) != 1)
-		return NULL;
-	for (i = 0; i < w->n; i++) {
-		if (memcmp(w->list[i].name_hash[OCSP_HASH_SHA1], hash, 20) == 0)
-			return &w->list[i];
-	}
-	return NULL;
-}
-
 static int
 is_signed(const struct authority *issuer, struct span tbs, struct span alg,
     struct span signature)
@@ -62,6 +47,25 @@ is_signed(const struct authority *issuer, struct span tbs, struct span alg,
 		   1;
 }
 
+/* The authority whose list it is: several may have this name, not this key. */
+static const struct authority *
+find_issuer(const struct walk *w, struct span name, struct span tbs,
+    struct span alg, struct span signature)
+{
+	uint8_t hash[20];
+	size_t i;
+
+	if (EVP_Digest(name.p, name.n, hash, NULL, EVP_sha1(), NULL) != 1)
+		return NULL;
+	for (i = 0; i < w->n; i++) {
+		if (memcmp(w->list[i].name_hash[OCSP_HASH_SHA1], hash, 20) ==
+			0 &&
+		    is_signed(&w->list[i], tbs, alg, signature))
+			return &w->list[i];
+	}
+	return NULL;
+}
+
 static void
 read_list(struct walk *w, struct span der)
 {
@@ -74,8 +78,8 @@ read_list(struct walk *w, struct span der)
 	if (tosign_unwrap(der, &tbs, &alg, &signature, &e) == -1 ||
 	    crlcheck_read(tbs, &crl, &e) == -1 || crl.delta)
 		return;
-	out.issuer = find_issuer(w, crl.issuer);
-	if (out.issuer == NULL || !is_signed(out.issuer, tbs, alg, signature))
+	out.issuer = find_issuer(w, crl.issuer, tbs, alg, signature);
+	if (out.issuer == NULL)
 		return;
 	w->counted++;
 	out.this_update = crl.this_update;

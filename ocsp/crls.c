@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "db/db.h"
 #include "hsm/tosign.h"
+#include "ocsp/crl_told.h"
 #include "ocsp/files.h"
 
 AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
@@ -45,7 +46,8 @@ digest_of(struct span alg)
 }
 
 static bool
-is_signed(void *arg, unsigned issuer, struct span crl)
+is_good(
+    void *arg, unsigned issuer, const struct store_crl *row, struct span crl)
 {
 	const struct crls *c = arg;
 	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
@@ -63,7 +65,8 @@ is_signed(void *arg, unsigned issuer, struct span crl)
 		X509_get0_pubkey(c->issuers[issuer])) == 1 &&
 	    EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) == 1;
 	ERR_clear_error();
-	return good;
+	return good && (row == NULL ||
+			   crl_told(&c->settings->issuers[issuer], row, crl));
 }
 
 static int
@@ -92,7 +95,7 @@ crls_new(const struct settings *s, const char *conninfo, struct crls **out,
 {
 	struct crls *c = calloc(1, sizeof(*c));
 	struct files_conf conf = {
-		.dir = s->ocsp.files, .check = is_signed, .arg = c
+		.dir = s->ocsp.files, .check = is_good, .arg = c
 	};
 
 	if (c == NULL ||

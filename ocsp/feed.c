@@ -20,6 +20,8 @@
 #define WAIT_MS 50
 #define RETRY_MS 200
 
+/* A replica whose rows do not contain those of the CRLs is asked again. */
+#define BOUND_US ((int64_t)2 * 1000 * 1000)
 /* A database that has not answered for this long is away, too. */
 #define SILENT_US ((int64_t)3 * 1000 * 1000)
 
@@ -35,6 +37,8 @@ struct feed {
 	bool unrevoked; /* a row wanted to make a revoked certificate good */
 	bool replica, more; /* as the last look at the changes found */
 	bool accepting;     /* an operator said so, and it is not done yet */
+	bool contradicted;  /* the last look found less than was known */
+	int64_t bound_us;   /* when the CRLs are looked at again */
 	size_t bad;
 	atomic_size_t n_certs, n_revoked;
 	enum store_status_found last; /* what was logged */
@@ -157,12 +161,13 @@ take_snapshot(struct feed *f)
 			    LOG_WARN, "snapshot not used", "msg", e.text, NULL);
 		return;
 	}
+	/* it answers nothing before the feed and the CRLs were looked at */
 	publish(f, t, &s.marks);
-	atomic_store(&f->conf.world->synced_at, s.synced_at);
 	f->more = true;
 	set_trust(f, ANSWER_CURRENT);
-	log_msg(LOG_INFO, "snapshot loaded", "%zu certificates",
-	    status_table_count(t));
+	log_msg(LOG_INFO, "snapshot loaded",
+	    "%zu certificates as of %" PRId64 " s ago", status_table_count(t),
+	    clock_now() - s.synced_at);
 }
 
 struct feed *
@@ -225,10 +230,15 @@ note_database(struct feed *f, const struct err *why)
 	}
 }
 
+/* A clock that was ahead once must not keep the table young. */
 static void
 synced(struct feed *f, int64_t at)
 {
-	if (at > atomic_load(&f->conf.world->synced_at))
+	int64_t now = clock_now(), was = atomic_load(&f->conf.world->synced_at);
+
+	if (at > now)
+		at = now;
+	if (at > was || was > now)
 		atomic_store(&f->conf.world->synced_at, at);
 	set_trust(f, ANSWER_CURRENT);
 }
@@ -400,6 +410,8 @@ judge(struct feed *f, const struct store_status_news *news)
 		    "writer", text, NULL);
 	}
 	f->last = news->found;
+	f->contradicted = news->found > STORE_STATUS_MORE ||
+			  (f->contradicted && !atomic_load(&f->bounded));
 	if (news->found == STORE_STATUS_ANOTHER ||
 	    (news->found == STORE_STATUS_BEHIND && !news->replica))
 		dispute(f, "its changes are not those that were read before");
@@ -418,8 +430,12 @@ is_bounded(struct feed *f)
 
 	if (bounded)
 		return true;
+	if (clock_mono_us() < f->bound_us)
+		return false;
 	find_ids(f);
 	bounded = lost_entries(f, table_of(f), false) == 0;
+	f->contradicted = !bounded;
+	f->bound_us = clock_mono_us() + BOUND_US;
 	if (!bounded && !f->replica)
 		dispute(f, "certificates on CRLs from before are good");
 	atomic_store(&f->bounded, bounded);
@@ -442,7 +458,11 @@ poll_changes(struct feed *f, struct err *e)
 		store_status_marks_clear(&marks);
 		return -1;
 	}
-	set_marks(f, &marks);
+	/* what is disputed is not known, also to the next start */
+	if (f->unrevoked)
+		store_status_marks_clear(&marks);
+	else
+		set_marks(f, &marks);
 	metric_add(f->rows, news.rows);
 	f->replica = news.replica;
 	f->more = news.found == STORE_STATUS_MORE;
@@ -473,11 +493,15 @@ wait_for_news(struct feed *f)
 		pause_ms(WAIT_MS);
 }
 
-/* An operator's word counts once. */
+/*
+ * An operator's word counts once: for a database that is disputed, and for a
+ * replica that lacks what was known, which may be late or gone back.
+ */
 static void
 look_for_accept(struct feed *f)
 {
-	if (trust_of(f) != ANSWER_DISPUTED || access(f->conf.accept, F_OK) != 0)
+	if ((trust_of(f) != ANSWER_DISPUTED && !f->contradicted) ||
+	    access(f->conf.accept, F_OK) != 0)
 		return;
 	if (unlink(f->conf.accept) == -1) {
 		log_event(LOG_ERROR, "accept", "msg", strerror(errno), NULL);
@@ -544,8 +568,6 @@ feed_save(struct feed *f, struct err *e)
 	const struct status_table *t;
 	int rc = 0;
 
-	if (trust_of(f) != ANSWER_CURRENT)
-		return 0;
 	epoch_enter(f->reader);
 	(void)pthread_mutex_lock(&f->lock);
 	copy_marks(&f->marks, &s.marks);

@@ -23,7 +23,10 @@ struct feed_conf {
 	const char *files;    /* directory of CRLs from before, or NULL */
 };
 
-/* Takes the snapshot if there is one; never fails because of it. */
+/*
+ * Takes the snapshot if there is one; never fails because of it.  It answers
+ * nothing before a step has found the database to know all of it.
+ */
 struct feed *feed_new(const struct feed_conf *conf);
 void feed_free(struct feed *f);
 
@@ -35,7 +38,8 @@ void feed_step(struct feed *f);
 
 /*
  * Writes the snapshot; any thread, one at a time.  Nothing is written before
- * the table is loaded.
+ * the table is loaded.  Of a database that is disputed it has what was known
+ * before, so that a restart forgets nothing.
  */
 int feed_save(struct feed *f, struct err *e) MUST_USE;
 

@@ -16,8 +16,7 @@
 #include "base/sha256.h"
 #include "db/store_authority.h"
 #include "db/store_crl.h"
-#include "hsm/crlcheck.h"
-#include "hsm/tosign.h"
+#include "ocsp/crl_told.h"
 #include "ocsp/roots.h"
 
 #define PATH_SIZE 1024
@@ -180,10 +179,12 @@ fetch(struct files *f, struct db *db, const struct store_crl *c, int fd,
 	uint64_t size = 0;
 	int n;
 
+	if (c->size > CRLCHECK_MAX)
+		return err_set(e, ERR_MALFORMED, "CRL: too large");
 	for (n = 0; size < c->size; n++) {
 		arena_reset(a);
 		if (store_crl_piece(db, a, c->id, n, &piece, e) == -1) {
-			f->cut_off = true;
+			f->cut_off = e->kind != ERR_NOT_FOUND;
 			return -1;
 		}
 		if (file_write_all(fd, piece) == -1)
@@ -195,13 +196,15 @@ fetch(struct files *f, struct db *db, const struct store_crl *c, int fd,
 	return 0;
 }
 
+/* Without a row: whatever list of the owner it is. */
 static bool
-is_by(const struct files *f, const struct owner *o, struct span crl)
+is_by(const struct files *f, const struct owner *o, const struct store_crl *row,
+    struct span crl)
 {
 	if (o->ca != NULL)
 		return roots_signed(f->roots, o->ca->spki_sha256, crl);
 	return f->conf.check == NULL ||
-	       f->conf.check(f->conf.arg, o->issuer, crl);
+	       f->conf.check(f->conf.arg, o->issuer, row, crl);
 }
 
 /* Whether the file is what the row tells, and a CRL of the issuer. */
@@ -218,11 +221,12 @@ check(const struct files *f, const struct owner *o, const struct store_crl *c,
 		    e, ERR_UNAVAILABLE, "CRL: mmap: %s", strerror(errno));
 	sha256(span_of(p, c->size), hash);
 	good = memcmp(hash, c->sha256, sizeof(hash)) == 0 &&
-	       is_by(f, o, span_of(p, c->size));
+	       is_by(f, o, c, span_of(p, c->size));
 	(void)munmap(p, c->size);
 	if (!good)
 		return err_set(e, ERR_MALFORMED,
-		    "CRL: %s of \"%s\" is damaged or none of this issuer",
+		    "CRL: %s of \"%s\" is damaged, another one or none of this "
+		    "issuer",
 		    c->scope,
 		    o->ca != NULL ? o->ca->name
 				  : f->settings->issuers[o->issuer].name);
@@ -241,32 +245,12 @@ set_time(int fd, const struct store_crl *c)
 	return futimens(fd, t);
 }
 
-/* The number of a CRL as a row has it; 0: it is none. */
-static int64_t
-number_of(struct span crl)
-{
-	struct span tbs, alg, signature;
-	struct crlcheck c;
-	int64_t n = 0;
-	struct err e;
-	size_t i;
-
-	if (tosign_unwrap(crl, &tbs, &alg, &signature, &e) == -1 ||
-	    crlcheck_read(tbs, &c, &e) == -1)
-		return 0;
-	for (i = 0; i < c.number.n; i++) {
-		if (n > INT64_MAX >> 8)
-			return INT64_MAX;
-		n = n << 8 | c.number.p[i];
-	}
-	return n;
-}
-
 /* The number of the list that is there, when the owner has signed it; or 0. */
 static int64_t
 number_there(const struct files *f, const struct owner *o, const char *path)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct crlcheck c;
 	struct span crl;
 	struct stat st;
 	int64_t n = 0;
@@ -279,8 +263,8 @@ number_there(const struct files *f, const struct owner *o, const char *path)
 	if (p == MAP_FAILED)
 		return 0;
 	crl = span_of(p, (size_t)st.st_size);
-	n = number_of(crl);
-	if (n > 0 && !is_by(f, o, crl))
+	n = crl_told_number(crl, &c);
+	if (n > 0 && !is_by(f, o, NULL, crl))
 		n = 0;
 	(void)munmap(p, crl.n);
 	return n;

@@ -18,14 +18,17 @@
 
 struct db;
 struct files;
+struct store_crl;
 
 struct files_conf {
 	const char *dir; /* made when it is missing */
 	/*
 	 * Whether the bytes are a CRL of this issuer (an index into the
-	 * settings): what is not is never written.  NULL: whatever they are.
+	 * settings), and the one that the row tells, if there is a row: what
+	 * is not is never written.  NULL: whatever they are.
 	 */
-	bool (*check)(void *arg, unsigned issuer, struct span crl);
+	bool (*check)(void *arg, unsigned issuer, const struct store_crl *row,
+	    struct span crl);
 	void *arg;
 };
 

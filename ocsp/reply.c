@@ -16,9 +16,7 @@
 struct reply {
 	struct http_ready *ready;
 	bool kept;
-	/* of a kept one */
-	int64_t this_update, next_update, max_age_s;
-	char etag[ETAG_SIZE];
+	char etag[ETAG_SIZE]; /* of a kept one */
 };
 
 /* What the headers of one reply point to. */
@@ -39,16 +37,17 @@ set_etag(struct reply *r, struct span body)
 }
 
 static void
-add_headers(const struct reply *r, struct http_reply *reply, struct texts *t)
+add_headers(const struct answer *a, int64_t now, struct http_reply *reply,
+    struct texts *t)
 {
-	http_date(r->this_update, t->modified);
-	http_date(r->next_update, t->expires);
+	int64_t age = a->fresh_until > now ? a->fresh_until - now - 1 : 0;
+
+	http_date(a->this_update, t->modified);
+	http_date(a->next_update, t->expires);
 	(void)snprintf(t->control, sizeof(t->control),
-	    "max-age=%" PRId64 ", public, no-transform, must-revalidate",
-	    r->max_age_s);
+	    "max-age=%" PRId64 ", public, no-transform, must-revalidate", age);
 	http_header_add(reply, "Last-Modified", t->modified);
 	http_header_add(reply, "Expires", t->expires);
-	http_header_add(reply, "ETag", r->etag);
 	http_header_add(reply, "Cache-Control", t->control);
 }
 
@@ -68,12 +67,9 @@ reply_new(const struct answer *a, int64_t now, enum reply_caching caching)
 	if (caching == REPLY_STALE)
 		http_header_add(&reply, "Cache-Control", "max-age=0");
 	if (r->kept) {
-		r->this_update = a->this_update;
-		r->next_update = a->next_update;
-		if (a->fresh_until > now)
-			r->max_age_s = a->fresh_until - now - 1;
 		set_etag(r, a->body);
-		add_headers(r, &reply, &t);
+		http_header_add(&reply, "ETag", r->etag);
+		add_headers(a, now, &reply, &t);
 	}
 	if (http_ready_new(&reply, &r->ready, &e) == 0)
 		return r;
@@ -101,26 +97,11 @@ client_has(const struct reply *r, const struct http_now_request *req)
 	return tags != NULL && http_etag_listed(tags, r->etag);
 }
 
-static void
-send_unchanged(const struct reply *r, const struct http_now_request *req)
-{
-	struct http_reply reply = { .status = 304 };
-	struct http_ready *ready;
-	struct texts t;
-	struct err e;
-
-	add_headers(r, &reply, &t);
-	if (http_ready_new(&reply, &ready, &e) == -1)
-		return;
-	http_now_send(req->now, ready);
-	http_ready_free(ready);
-}
-
 void
 reply_send(const struct reply *r, const struct http_now_request *req)
 {
 	if (client_has(r, req))
-		send_unchanged(r, req);
+		http_now_send_unchanged(req->now, r->ready);
 	else
 		http_now_send(req->now, r->ready);
 }

@@ -129,21 +129,24 @@ status_table_free(struct status_table *t)
 	free(t);
 }
 
-/* The slot of the key, or the free one where it belongs. */
+/*
+ * The slot of the key, or the free one where it belongs; 'word' is what it was
+ * judged by.  A reader must not look again: a free slot may be taken by another
+ * certificate meanwhile.
+ */
 static struct slot *
-seek(struct slots *s, const struct key *k, uint64_t hash)
+seek(struct slots *s, const struct key *k, uint64_t hash, uint64_t *word)
 {
 	size_t i =
 	    (size_t)(((unsigned __int128)(hash << SHARD_BITS) * s->n) >> 64);
 	struct slot *at;
-	uint64_t word;
 
 	for (;; i = i + 1 == s->n ? 0 : i + 1) {
 		at = &s->at[i];
-		word = atomic_load_explicit(&at->word, memory_order_acquire);
-		if (word == 0)
+		*word = atomic_load_explicit(&at->word, memory_order_acquire);
+		if (*word == 0)
 			return at;
-		if ((word & KEY_MASK) == k->word &&
+		if ((*word & KEY_MASK) == k->word &&
 		    at->serial[0] == k->serial[0] &&
 		    at->serial[1] == k->serial[1] && at->rest == k->rest)
 			return at;
@@ -179,8 +182,9 @@ static void
 grow(struct status_table *t, struct shard *sh)
 {
 	struct slots *old = atomic_load(&sh->slots), *s;
+	uint64_t word, free_word;
+	struct slot *to;
 	struct key k;
-	uint64_t word;
 	size_t i;
 
 	s = slots_new(t, GROWN(old->n) + 1);
@@ -189,7 +193,8 @@ grow(struct status_table *t, struct shard *sh)
 		if (word == 0)
 			continue;
 		key_of_slot(&old->at[i], word, &k);
-		fill(seek(s, &k, hash_of(&k)), &k, old->at[i].not_after, word);
+		to = seek(s, &k, hash_of(&k), &free_word);
+		fill(to, &k, old->at[i].not_after, word);
 	}
 	atomic_store(&sh->slots, s);
 	atomic_fetch_sub(
@@ -267,13 +272,12 @@ status_table_put(
 	hash = hash_of(&k);
 	sh = shard_of(t, hash);
 	slots = atomic_load_explicit(&sh->slots, memory_order_relaxed);
-	at = seek(slots, &k, hash);
-	word = atomic_load_explicit(&at->word, memory_order_relaxed);
+	at = seek(slots, &k, hash, &word);
 	if (word != 0)
 		return change(t, at, word, make_word(&k, s));
 	if (sh->used >= FULL(slots->n)) {
 		grow(t, sh);
-		at = seek(atomic_load(&sh->slots), &k, hash);
+		at = seek(atomic_load(&sh->slots), &k, hash, &word);
 	}
 	fill(at, &k, small_time(s->not_after), make_word(&k, s));
 	sh->used++;
@@ -299,8 +303,7 @@ status_table_find(const struct status_table *t, int issuer, struct span serial,
 	hash = hash_of(&k);
 	slots = atomic_load_explicit(
 	    &t->shards[hash >> (64 - SHARD_BITS)].slots, memory_order_seq_cst);
-	at = seek(slots, &k, hash);
-	*word = atomic_load_explicit(&at->word, memory_order_acquire);
+	at = seek(slots, &k, hash, word);
 	if (*word == 0)
 		return false;
 	read_word(*word, out);

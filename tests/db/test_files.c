@@ -249,9 +249,10 @@ test_blocked(void **state)
 }
 
 static bool
-check(void *arg, unsigned which, struct span crl)
+check(void *arg, unsigned which, const struct store_crl *row, struct span crl)
 {
 	(void)arg;
+	(void)row;
 	assert_int_equal(which, 0);
 	assert_int_equal(crl.n, SIZE);
 	return !refuse;

@@ -335,6 +335,70 @@ test_readers(void **state)
 	status_table_free(race.t);
 }
 
+#define TABLES 800
+#define FILL 6000 /* of one table, which does not grow by it */
+
+struct absent {
+	_Atomic(struct status_table *) t; /* NULL: the end */
+	atomic_bool found;
+};
+
+/* A serial that is nobody's. */
+static void *
+look_for_nobody(void *arg)
+{
+	struct epoch_reader *r = epoch_reader_new(ep);
+	struct absent *absent = arg;
+	const struct status_table *t;
+	uint8_t octets[16];
+	const struct span serial = many_serial(UINT32_MAX - 1, octets);
+	struct status s;
+	uint64_t word;
+
+	do {
+		epoch_enter(r);
+		t = atomic_load(&absent->t);
+		if (t != NULL && status_table_find(t, 3, serial, &s, &word))
+			atomic_store(&absent->found, true);
+		epoch_leave(r);
+	} while (t != NULL);
+	epoch_reader_free(r);
+	return NULL;
+}
+
+static void
+free_table(void *t)
+{
+	status_table_free(t);
+}
+
+/* It stays unknown while others take the places where it is looked for. */
+static void
+test_absent(void **state)
+{
+	struct absent absent = { .t = status_table_new(ep, 0) };
+	struct status s = { .issuer = 3, .reason = -1 };
+	struct status_table *t = atomic_load(&absent.t), *old;
+	pthread_t thread;
+	uint8_t octets[16];
+	uint32_t i, k;
+
+	(void)state;
+	assert_int_equal(
+	    pthread_create(&thread, NULL, look_for_nobody, &absent), 0);
+	for (k = 0; k < TABLES; k++) {
+		for (i = 0; i < FILL; i++)
+			(void)status_table_put(
+			    t, many_serial(k * FILL + i, octets), &s);
+		old = t;
+		t = k + 1 == TABLES ? NULL : status_table_new(ep, 0);
+		atomic_store(&absent.t, t);
+		epoch_retire(ep, old, free_table);
+	}
+	(void)pthread_join(thread, NULL);
+	assert_false(atomic_load(&absent.found));
+}
+
 static void
 test_expected(void **state)
 {
@@ -399,6 +463,7 @@ main(void)
 		cmocka_unit_test(test_range),
 		cmocka_unit_test(test_property),
 		cmocka_unit_test(test_readers),
+		cmocka_unit_test(test_absent),
 		cmocka_unit_test(test_expected),
 		cmocka_unit_test(test_epoch),
 	};
