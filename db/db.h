@@ -16,8 +16,8 @@
 struct db;
 
 /* The schema versions this program works with. */
-#define DB_SCHEMA_MIN 8
-#define DB_SCHEMA_MAX 8
+#define DB_SCHEMA_MIN 9
+#define DB_SCHEMA_MAX 9
 
 /*
  * A connection that opens when it is first needed.  'conninfo' is libpq's;

@@ -297,12 +297,15 @@ store_responder_open(struct db *db, struct arena *a,
 		"SELECT host, issuer, spki, not_after, signature, fault"
 		" FROM responder"
 		" WHERE not_after > now() AND (cert IS NULL OR"
-		" asked_at > certified_at) ORDER BY host, issuer",
+		" asked_at > certified_at)"
+		" ORDER BY fault IS NOT NULL, asked_at, host LIMIT $1",
 		true };
 	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
 	size_t i;
 
-	if (db_exec(db, &stmt, NULL, &r, e) == -1)
+	db_arg_i8(&p, STORE_RESPONDERS_MAX);
+	if (db_exec(db, &stmt, &p, &r, e) == -1)
 		return -1;
 	*n = (size_t)PQntuples(r);
 	*out = arena_array(a, *n, sizeof(**out));

@@ -174,9 +174,13 @@ int store_crl_lease(struct db *db, const char *holder, int ttl_s,
 /* Gives the lease back at once. */
 void store_crl_release(struct db *db, int64_t epoch);
 
+/* So many at a time: rows are the responders' to write. */
+#define STORE_RESPONDERS_MAX 64
+
 /*
  * Requests of responders that have no answer to their last question and are
- * still of use.
+ * still of use; those without a fault first, then the longest waiting ones, at
+ * most STORE_RESPONDERS_MAX.
  */
 int store_responder_open(struct db *db, struct arena *a,
     struct store_responder **out, size_t *n, struct err *e) MUST_USE;

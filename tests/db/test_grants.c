@@ -315,7 +315,7 @@ copy_file(const char *from, const char *to, const char *more)
 
 static const char *const files[] = { "001-core.sql", "002-cert.sql",
 	"003-acme.sql", "004-revoke.sql", "005-status.sql", "006-crl.sql",
-	"007-root-crl.sql", "008-enroll.sql" };
+	"007-root-crl.sql", "008-enroll.sql", "009-crl-current.sql" };
 #define N_FILES ((int)(sizeof(files) / sizeof(files[0])))
 
 /* A copy of the schema's first 'n' files, with 'more' added to the last. */
