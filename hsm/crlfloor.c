@@ -158,7 +158,8 @@ check_loss(const struct crlfloor_conf *conf, uint64_t lost, uint64_t total,
     struct err *e)
 {
 	if (lost <= CRLFLOOR_LOSS_FREE ||
-	    lost * 100 <= total * (uint64_t)conf->loss_percent)
+	    lost * 100 <= total * (uint64_t)conf->loss_percent ||
+	    conf->loss_percent >= 100)
 		return 0;
 	return err_set(e, ERR_REFUSED,
 	    "crl-loss-allowance: %llu entries would be lost within a day, "

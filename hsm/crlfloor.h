@@ -31,7 +31,7 @@
 struct crlfloor_conf {
 	const char *state_dir;
 	struct span spki; /* of the signing key, DER */
-	int loss_percent; /* CRLFLOOR_LOSS_PERCENT, unless raised */
+	int loss_percent; /* CRLFLOOR_LOSS_PERCENT, or more; 100: no limit */
 	int64_t now;      /* signd's clock, seconds */
 };
 

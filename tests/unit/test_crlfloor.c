@@ -27,6 +27,7 @@ static struct arena *a;
 static char dir[64];
 static int64_t now;
 static uint16_t number;
+static int percent;
 
 /* All files of the floor whose names end like this. */
 static const char *
@@ -52,6 +53,7 @@ begin(void **state)
 	assert_non_null(mkdtemp(dir));
 	now = START;
 	number = 256;
+	percent = CRLFLOOR_LOSS_PERCENT;
 	return 0;
 }
 
@@ -74,7 +76,7 @@ raise_list(size_t first, size_t n, size_t removed, struct err *e)
 {
 	const struct crlfloor_conf conf = { .state_dir = dir,
 		.spki = span_of("key", 3),
-		.loss_percent = CRLFLOOR_LOSS_PERCENT,
+		.loss_percent = percent,
 		.now = now };
 	struct crl_head head = crl_sample_head(now);
 	uint8_t octets[2];
@@ -160,6 +162,23 @@ test_padding_leaves(void **state)
 	now += DAY + 1;
 	is_signed(197, 2803);
 	is_refused(198, 2802, 148, 2950);
+}
+
+/* An operator can have even that released which came today. */
+static void
+test_allowance(void **state)
+{
+	struct err e;
+
+	(void)state;
+	is_signed(0, 10);
+	is_signed(0, 500);
+	is_refused(0, 10, 490, 10);
+	percent = 99;
+	assert_int_equal(raise_list(0, 10, 0, &e), -1);
+	percent = 100;
+	assert_int_equal(raise_list(0, 490, 490, &e), 0);
+	is_signed(0, 10);
 }
 
 /* A delta is measured by the same total. */
@@ -265,6 +284,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_padding, begin, end),
 		cmocka_unit_test_setup_teardown(
 		    test_padding_leaves, begin, end),
+		cmocka_unit_test_setup_teardown(test_allowance, begin, end),
 		cmocka_unit_test_setup_teardown(test_delta, begin, end),
 		cmocka_unit_test_setup_teardown(test_growth, begin, end),
 		cmocka_unit_test_setup_teardown(test_old_format, begin, end),
