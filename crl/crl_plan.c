@@ -241,7 +241,8 @@ next_number(
 
 /*
  * Lets expired entries leave that were on a list since they expired, but not
- * more of them in a day than signd takes for an ordinary loss.
+ * more of them in a day than signd takes for an ordinary loss, which it
+ * measures by what was there a day ago, or on the first list, by its own clock.
  */
 static int
 let_leave(const struct crl_moment *m, const struct crl_plan *p,
@@ -250,16 +251,18 @@ let_leave(const struct crl_moment *m, const struct crl_plan *p,
 {
 	struct store_crl_leave leave = { .until =
 					     last->this_update - SETTLED_S };
-	uint64_t today;
+	const int64_t day_ago = m->now - DAY_S - SETTLED_S;
+	uint64_t today, before;
 
 	*gone = 0;
 	if (p->conf->keep_expired ||
 	    (q->mark.at != STORE_CRL_NO_TIME &&
 		leave.until < q->mark.at + LEAVE_EVERY_S))
 		return 0;
-	if (store_crl_gone(m->db, last, m->now - DAY_S, &today, e) == -1)
+	if (store_crl_gone(m->db, last, day_ago, &today, e) == -1 ||
+	    store_crl_entries_at(m->db, last, day_ago, &before, e) == -1)
 		return -1;
-	leave.max = last->entries * LEAVE_PERCENT / 100;
+	leave.max = before * LEAVE_PERCENT / 100;
 	if (leave.max < LEAVE_FREE)
 		leave.max = LEAVE_FREE;
 	if (leave.max <= today)

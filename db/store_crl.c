@@ -110,6 +110,28 @@ store_crl_gone(struct db *db, const struct store_crl *like, int64_t since,
 }
 
 int
+store_crl_entries_at(struct db *db, const struct store_crl *like, int64_t when,
+    uint64_t *entries, struct err *e)
+{
+	static const struct db_stmt stmt = { "crl_entries_at",
+		"SELECT entries FROM crl WHERE issuer = $1 AND scope = $2"
+		" ORDER BY this_update < $3 DESC,"
+		" CASE WHEN this_update < $3 THEN -number ELSE number END"
+		" LIMIT 1",
+		true };
+	AUTO(PGresult) r = NULL;
+	struct db_args p = { .n = 0 };
+
+	db_arg_i4(&p, like->issuer);
+	db_arg_text(&p, like->scope);
+	db_arg_time(&p, when);
+	if (db_one(db, &stmt, &p, &r, "CRL", e) == -1)
+		return -1;
+	*entries = (uint64_t)db_i8(r, 0, 0);
+	return 0;
+}
+
+int
 store_crl_begin(struct db *db, struct store_crl *c, struct err *e)
 {
 	static const struct db_stmt stmt = { "crl_begin",

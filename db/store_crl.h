@@ -99,6 +99,13 @@ struct store_crl_leave {
 int store_crl_advance(struct db *db, struct arena *a, struct store_crl_query *q,
     struct store_crl_leave *leave, struct err *e) MUST_USE;
 
+/*
+ * How many entries the scope's newest list of before 'when' has; its oldest
+ * one when there is none from then.  NOT_FOUND: it has no list.
+ */
+int store_crl_entries_at(struct db *db, const struct store_crl *like,
+    int64_t when, uint64_t *entries, struct err *e) MUST_USE;
+
 /* How many entries left this scope's lists since 'since' by expiry. */
 int store_crl_gone(struct db *db, const struct store_crl *like, int64_t since,
     uint64_t *gone, struct err *e) MUST_USE;

@@ -19,18 +19,23 @@
 #define FLOOR_MAX 1024
 #define SERIAL_MAX 20
 
-/* A record: one octet of length, the serial, when it left. */
-#define RECORD_MAX (1 + SERIAL_MAX + 8)
+/* A record: an octet of length, the serial, when it came and when it left. */
+#define TIME_SIZE 5
+#define RECORD_MAX (1 + SERIAL_MAX + 2 * TIME_SIZE)
 
 static const char floor_magic[] = "chancery crl floor 1\n";
-static const char set_magic[] = "chancery crl serials 1\n";
+static const char set_magic[] = "chancery crl serials 2\n";
+
+/* Before that, a record did not say when it came, and the time was longer. */
+static const char set_magic_1[] = "chancery crl serials 1\n";
+#define TIME_SIZE_1 8
 
 /* The floor file. */
 struct floor {
 	bool known;
 	struct span number, complete; /* complete: of the last complete list */
 	int64_t this_update;
-	uint64_t entries; /* of the last complete list */
+	uint64_t total; /* struct merge's, of the last complete list */
 };
 
 struct paths {
@@ -40,7 +45,14 @@ struct paths {
 /* One serial of the serials file. */
 struct record {
 	struct span serial;
+	int64_t came_at; /* 0: with the first list */
 	int64_t left_at; /* 0: it is on the last complete list */
+};
+
+/* A serials file, or none, and its records that are left to read. */
+struct set {
+	struct span whole, records;
+	bool version_1;
 };
 
 /* The new serials file on its way to the disk, and what it counts. */
@@ -48,9 +60,9 @@ struct merge {
 	const struct crlfloor_conf *conf;
 	int fd;
 	struct buf out;
-	struct span old;   /* records that are left to read */
-	uint64_t total;    /* on a list within a day */
-	uint64_t lost;     /* of these, gone */
+	struct set old;
+	uint64_t total;    /* on a list within a day, and came before that */
+	uint64_t lost;     /* on a list within a day, and gone */
 	uint64_t lost_now; /* of these, gone with this list */
 };
 
@@ -59,6 +71,12 @@ failed(struct err *e, const char *what)
 {
 	return err_set(
 	    e, ERR_UNAVAILABLE, "CRL floor: %s: %s", what, strerror(errno));
+}
+
+static int
+damaged(const char *path, struct err *e)
+{
+	return err_set(e, ERR_INTERNAL, "CRL floor: \"%s\" is damaged", path);
 }
 
 /* One set of files for each key and issuingDistributionPoint. */
@@ -96,9 +114,8 @@ read_floor(struct arena *a, const char *path, struct floor *f, struct err *e)
 	if (!span_take(&s, sizeof(floor_magic) - 1, &magic) ||
 	    !span_is(magic, floor_magic) || !span_block(&s, &f->number) ||
 	    !span_block(&s, &f->complete) || !span_i64(&s, &f->this_update) ||
-	    !span_u64(&s, &f->entries) || s.n != 0)
-		return err_set(
-		    e, ERR_INTERNAL, "CRL floor: \"%s\" is damaged", path);
+	    !span_u64(&s, &f->total) || s.n != 0)
+		return damaged(path, e);
 	f->known = true;
 	return 0;
 }
@@ -112,7 +129,7 @@ write_floor(const char *path, const struct floor *f, struct err *e)
 	buf_block(&b, f->number);
 	buf_block(&b, f->complete);
 	buf_u64(&b, (uint64_t)f->this_update);
-	buf_u64(&b, f->entries);
+	buf_u64(&b, f->total);
 	return file_replace(path, buf_get(&b), 0600, e);
 }
 
@@ -135,60 +152,79 @@ check_order(const struct floor *f, const struct crlcheck *c, struct err *e)
 	return 0;
 }
 
-/* 'lost' of 'total' is more than a list may lose in a day. */
+/* Whether 'lost' is more than lists may lose in a day. */
 static int
 check_loss(const struct crlfloor_conf *conf, uint64_t lost, uint64_t total,
     struct err *e)
 {
 	if (lost <= CRLFLOOR_LOSS_FREE ||
-	    lost * 100 <= total * (uint64_t)conf->loss_percent)
+	    lost * 100 <= total * (uint64_t)conf->loss_percent ||
+	    conf->loss_percent >= 100)
 		return 0;
 	return err_set(e, ERR_REFUSED,
-	    "crl-loss-allowance: %llu of %llu entries would be lost within a "
-	    "day, more than %d percent",
-	    (unsigned long long)lost, (unsigned long long)total,
-	    conf->loss_percent);
+	    "crl-loss-allowance: %llu entries would be lost within a day, "
+	    "more than %d percent of the %llu that were there before",
+	    (unsigned long long)lost, conf->loss_percent,
+	    (unsigned long long)total);
 }
 
 /* The old serials, mapped; empty when there are none yet. */
 static int
-map_set(
-    const char *path, struct span *whole, struct span *records, struct err *e)
+map_set(const char *path, struct set *out, struct err *e)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct span magic;
 	struct stat st;
 	void *p;
 
-	*whole = *records = span_of(NULL, 0);
+	*out = (struct set){ .version_1 = false };
 	if (fd < 0)
 		return errno == ENOENT ? 0 : failed(e, path);
 	if (fstat(fd, &st) != 0 || st.st_size <= 0)
-		return err_set(
-		    e, ERR_INTERNAL, "CRL floor: \"%s\" is damaged", path);
+		return damaged(path, e);
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (p == MAP_FAILED)
 		return failed(e, path);
-	*whole = *records = span_of(p, (size_t)st.st_size);
-	if (!span_take(records, sizeof(set_magic) - 1, &magic) ||
-	    !span_is(magic, set_magic)) {
-		crlcheck_unmap(*whole);
-		return err_set(
-		    e, ERR_INTERNAL, "CRL floor: \"%s\" is damaged", path);
+	out->whole = out->records = span_of(p, (size_t)st.st_size);
+	if (span_take(&out->records, sizeof(set_magic) - 1, &magic)) {
+		out->version_1 = span_is(magic, set_magic_1);
+		if (out->version_1 || span_is(magic, set_magic))
+			return 0;
 	}
-	return 0;
+	crlcheck_unmap(out->whole);
+	return damaged(path, e);
 }
 
 static bool
-next_record(struct span *s, struct record *r)
+take_time(struct span *s, size_t size, int64_t *out)
 {
-	struct span t = *s;
+	struct span octets;
+	uint64_t v = 0;
+	size_t i;
+
+	if (!span_take(s, size, &octets))
+		return false;
+	for (i = 0; i < size; i++)
+		v = v << 8 | octets.p[i];
+	*out = (int64_t)v;
+	return true;
+}
+
+/* What a file of version 1 has counts as come with the first list. */
+static bool
+next_record(struct set *set, struct record *r)
+{
+	const size_t size = set->version_1 ? TIME_SIZE_1 : TIME_SIZE;
+	struct span t = set->records;
 	uint8_t n;
 
+	r->came_at = 0;
 	if (!span_u8(&t, &n) || n > SERIAL_MAX ||
-	    !span_take(&t, n, &r->serial) || !span_i64(&t, &r->left_at))
+	    !span_take(&t, n, &r->serial) ||
+	    (!set->version_1 && !take_time(&t, size, &r->came_at)) ||
+	    !take_time(&t, size, &r->left_at))
 		return false;
-	*s = t;
+	set->records = t;
 	return true;
 }
 
@@ -201,64 +237,75 @@ flush(struct merge *m, struct err *e)
 	return 0;
 }
 
-static int
-put_record(struct merge *m, struct span serial, int64_t left_at, struct err *e)
+static uint8_t *
+put_time(uint8_t *p, int64_t at)
 {
-	uint8_t record[RECORD_MAX];
-	size_t n = 0;
 	int shift;
 
-	record[n++] = (uint8_t)serial.n;
-	memcpy(record + n, serial.p, serial.n);
-	n += serial.n;
-	for (shift = 56; shift >= 0; shift -= 8)
-		record[n++] = (uint8_t)((uint64_t)left_at >> shift);
-	buf_add(&m->out, record, n);
+	for (shift = 8 * (TIME_SIZE - 1); shift >= 0; shift -= 8)
+		*p++ = (uint8_t)((uint64_t)at >> shift);
+	return p;
+}
+
+/*
+ * Counts a record and keeps it.  Anybody can put invented serials on a list,
+ * so what came within a day does not make a loss smaller; it is a loss when
+ * it goes, though.
+ */
+static int
+put_record(struct merge *m, const struct record *r, struct err *e)
+{
+	uint8_t record[RECORD_MAX], *p = record;
+
+	m->total += r->came_at < m->conf->now - DAY_S;
+	m->lost += r->left_at != 0;
+	*p++ = (uint8_t)r->serial.n;
+	memcpy(p, r->serial.p, r->serial.n);
+	p = put_time(p + r->serial.n, r->came_at);
+	p = put_time(p, r->left_at);
+	buf_add(&m->out, record, (size_t)(p - record));
 	return m->out.n < FLUSH_AT ? 0 : flush(m, e);
 }
 
 /* A serial of the old set that is not on the new list. */
 static int
-put_lost(struct merge *m, const struct record *r, struct err *e)
+put_lost(struct merge *m, struct record *r, struct err *e)
 {
-	int64_t left_at = r->left_at == 0 ? m->conf->now : r->left_at;
-
-	if (left_at < m->conf->now - DAY_S)
-		return 0;
-	m->total++;
-	m->lost++;
-	m->lost_now += r->left_at == 0;
-	return put_record(m, r->serial, left_at, e);
+	if (r->left_at == 0) {
+		r->left_at = m->conf->now;
+		m->lost_now++;
+	}
+	return r->left_at < m->conf->now - DAY_S ? 0 : put_record(m, r, e);
 }
 
 /* Both are in the same order, so one walk tells what is new and lost. */
 static int
 merge_sets(struct merge *m, const struct crlcheck *c, struct err *e)
 {
-	struct span list = c->list, serial = span_of(NULL, 0);
-	struct record r = { .left_at = 0 };
+	const int64_t now = m->old.whole.n == 0 ? 0 : m->conf->now;
+	struct span list = c->list;
+	struct record r = { .left_at = 0 }, fresh = { .left_at = 0 };
 	bool has_old = next_record(&m->old, &r);
-	bool has_new = crlcheck_next_serial(&list, &serial);
-	int order;
+	bool has_new = crlcheck_next_serial(&list, &fresh.serial);
+	int order, rc;
 
 	while (has_old || has_new) {
 		order = !has_old   ? 1
 			: !has_new ? -1
-				   : span_cmp(r.serial, serial);
+				   : span_cmp(r.serial, fresh.serial);
 		if (order < 0) {
-			if (put_lost(m, &r, e) == -1)
-				return -1;
+			rc = put_lost(m, &r, e);
 		} else {
-			/* what is new today does not make a loss smaller */
-			m->total += order == 0;
-			if (put_record(m, serial, 0, e) == -1)
-				return -1;
-			has_new = crlcheck_next_serial(&list, &serial);
+			fresh.came_at = order == 0 ? r.came_at : now;
+			rc = put_record(m, &fresh, e);
+			has_new = crlcheck_next_serial(&list, &fresh.serial);
 		}
+		if (rc == -1)
+			return -1;
 		if (order <= 0)
 			has_old = next_record(&m->old, &r);
 	}
-	if (m->old.n != 0)
+	if (m->old.records.n != 0)
 		return err_set(
 		    e, ERR_INTERNAL, "CRL floor: the serials are damaged");
 	return flush(m, e);
@@ -277,28 +324,30 @@ write_set(struct merge *m, const struct crlcheck *c, struct err *e)
 	return fdatasync(m->fd) == 0 ? 0 : failed(e, "serials");
 }
 
+/* '*total': what the loss was measured by. */
 static int
 raise_set(const struct crlfloor_conf *conf, const struct paths *p,
-    const struct crlcheck *c, struct err *e)
+    const struct crlcheck *c, uint64_t *total, struct err *e)
 {
 	AUTO_FD int fd = open(p->fresh,
 	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct merge m = { .conf = conf, .fd = fd };
-	struct span whole;
 	int r;
 
 	if (fd < 0)
 		return failed(e, p->fresh);
-	if (map_set(p->set, &whole, &m.old, e) == -1)
-		return -1;
-	buf_init(&m.out, FLUSH_AT + RECORD_MAX);
-	r = write_set(&m, c, e);
-	buf_clear(&m.out);
-	crlcheck_unmap(whole);
+	r = map_set(p->set, &m.old, e);
+	if (r == 0) {
+		buf_init(&m.out, FLUSH_AT + RECORD_MAX);
+		r = write_set(&m, c, e);
+		buf_clear(&m.out);
+		crlcheck_unmap(m.old.whole);
+	}
 	if (r == 0 && rename(p->fresh, p->set) != 0)
 		r = failed(e, p->set);
 	if (r != 0)
 		(void)unlink(p->fresh);
+	*total = m.total;
 	return r;
 }
 
@@ -310,19 +359,17 @@ raise_floor(struct arena *a, const struct crlfloor_conf *conf,
 
 	if (read_floor(a, p->floor, &f, e) == -1 || check_order(&f, c, e) == -1)
 		return -1;
-	if (c->delta && check_loss(conf, c->removed, f.entries, e) == -1)
+	if (c->delta && check_loss(conf, c->removed, f.total, e) == -1)
 		return -1;
 	if (f.complete.n > 0 && access(p->set, F_OK) != 0)
 		return err_set(
 		    e, ERR_INTERNAL, "CRL floor: \"%s\" is missing", p->set);
-	if (!c->delta && raise_set(conf, p, c, e) == -1)
+	if (!c->delta && raise_set(conf, p, c, &f.total, e) == -1)
 		return -1;
 	f.number = c->number;
 	f.this_update = c->this_update;
-	if (!c->delta) {
+	if (!c->delta)
 		f.complete = c->number;
-		f.entries = c->entries;
-	}
 	return write_floor(p->floor, &f, e);
 }
 

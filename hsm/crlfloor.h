@@ -4,10 +4,12 @@
  * thisUpdate, and the serials of the complete list.  The files lie in the
  * state directory and are shared by all slots.
  *
- * The serials file says of each serial whether it is on the last complete
- * list or when it left; what left more than a day ago is forgotten.  So the
- * loss of a day is exact, however many lists it is spread over, and waiting
- * gains nothing.
+ * The serials file says of each serial when it was first on a complete list,
+ * and whether it is on the last one or when it left; what left more than a day
+ * ago is forgotten.  So the loss of a day is exact, however many lists it is
+ * spread over.  It is measured by the serials that came more than a day ago or
+ * with the very first list, or are in a file without these times: those that
+ * the caller invents today do not make it smaller today.
  */
 #ifndef HSM_CRLFLOOR_H
 #define HSM_CRLFLOOR_H
@@ -21,13 +23,15 @@
 /* Lists may lose this many entries in a day whatever their size. */
 #define CRLFLOOR_LOSS_FREE 100
 
-/* Of what was on the list within a day, this may be lost, in percent. */
+/*
+ * Or so many percent of what was on a list within a day and came before that.
+ */
 #define CRLFLOOR_LOSS_PERCENT 5
 
 struct crlfloor_conf {
 	const char *state_dir;
 	struct span spki; /* of the signing key, DER */
-	int loss_percent; /* CRLFLOOR_LOSS_PERCENT, unless raised */
+	int loss_percent; /* CRLFLOOR_LOSS_PERCENT, or more; 100: no limit */
 	int64_t now;      /* signd's clock, seconds */
 };
 

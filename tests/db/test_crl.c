@@ -325,6 +325,16 @@ publish(struct db *db, struct store_crl *c, int64_t epoch, struct err *e)
 }
 
 static void
+entries_are(const struct store_crl *like, int64_t when, uint64_t n)
+{
+	uint64_t got;
+	struct err e;
+
+	good(store_crl_entries_at(roles.pub, like, when, &got, &e), &e);
+	assert_int_equal(got, n);
+}
+
+static void
 test_publish(void **state)
 {
 	struct store_crl c = list_of("full", 5, 0), got;
@@ -358,10 +368,18 @@ test_publish(void **state)
 	c = list_of("delta", 6, 5);
 	good(publish(roles.pub, &c, epoch, &e), &e);
 	c = list_of("full", 7, 0);
+	c.this_update += 10;
+	c.entries = 9;
 	good(publish(roles.pub, &c, epoch, &e), &e);
+	entries_are(&c, 0, 3);
+	entries_are(&c, c.this_update, 3);
+	entries_are(&c, c.this_update + 1, 9);
 	good(store_crl_numbered(roles.pub, a, &c, 5, &got, &e), &e);
 	good(store_crl_gone(roles.pub, &c, 0, &gone, &e), &e);
 	assert_int_equal(gone, 4);
+	c = list_of("part-1", 1, 0);
+	assert_int_equal(store_crl_entries_at(roles.pub, &c, 0, &gone, &e), -1);
+	assert_int_equal(e.kind, ERR_NOT_FOUND);
 	store_crl_release(roles.pub, epoch);
 }
 

@@ -32,7 +32,7 @@ crl_sample_head(int64_t this_update)
 }
 
 struct crl_built
-crl_sample_build(const struct crl_head *head, size_t n)
+crl_sample_from(const struct crl_head *head, size_t first, size_t n)
 {
 	struct crl_entry x = { .revoked_at = head->this_update - 60,
 		.reason = -1,
@@ -46,7 +46,7 @@ crl_sample_build(const struct crl_head *head, size_t n)
 
 	assert_int_equal(crl_build_new(head, &b, &e), 0);
 	x.serial = span_of(serial, sizeof(serial));
-	for (i = 1; i <= n; i++) {
+	for (i = first; i < first + n; i++) {
 		for (j = 0; j < 8; j++)
 			serial[j] = (uint8_t)((uint64_t)i >> (56 - 8 * j));
 		serial[0] = 1;
@@ -55,6 +55,12 @@ crl_sample_build(const struct crl_head *head, size_t n)
 	assert_int_equal(crl_build_end(b, &built, &e), 0);
 	crl_build_free(b);
 	return built;
+}
+
+struct crl_built
+crl_sample_build(const struct crl_head *head, size_t n)
+{
+	return crl_sample_from(head, 1, n);
 }
 
 struct span

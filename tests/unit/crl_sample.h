@@ -17,6 +17,10 @@ struct crl_head crl_sample_head(int64_t this_update);
 /* Builds a list of 'n' entries with the serials 1, 2, ... of 8 octets. */
 struct crl_built crl_sample_build(const struct crl_head *head, size_t n);
 
+/* The same with the serials from 'first' on. */
+struct crl_built crl_sample_from(
+    const struct crl_head *head, size_t first, size_t n);
+
 /* The bytes of a built list, in the arena. */
 struct span crl_sample_bytes(struct arena *a, const struct crl_built *built);
 

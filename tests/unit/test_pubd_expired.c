@@ -24,6 +24,13 @@
 #define EXPIRED 1000
 #define DAILY (ENTRIES * 4 / 100)
 
+/* Revoked within a day, and of the others that expire meanwhile. */
+#define YOUNG 20000
+#define EXPIRE 2000
+
+/* Of a time in signd's file of serials. */
+#define TIME_SIZE 5
+
 /* More than a day, which both pubd and signd look back. */
 #define SHIFT_S ((int64_t)25 * 3600)
 
@@ -54,27 +61,23 @@ make_rows(void)
 	    EXPIRED, EXPIRED + 1, pubd.issuer, ENTRIES));
 }
 
-static int64_t
-read_i64(const uint8_t *p)
-{
-	uint64_t v = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
-
+/* A time in signd's file becomes a day earlier. */
 static void
-write_i64(uint8_t *p, int64_t v)
+age_time(uint8_t *p)
 {
+	int64_t v = 0;
 	int i;
 
-	for (i = 0; i < 8; i++)
-		p[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
+	for (i = 0; i < TIME_SIZE; i++)
+		v = v << 8 | p[i];
+	if (v == 0)
+		return;
+	v -= SHIFT_S;
+	for (i = TIME_SIZE - 1; i >= 0; i--, v >>= 8)
+		p[i] = (uint8_t)v;
 }
 
-/* The serials that signd remembers: those that left did so a day earlier. */
+/* The serials that signd remembers: they came and left a day earlier. */
 static void
 age_serials(const char *path)
 {
@@ -86,12 +89,12 @@ age_serials(const char *path)
 	if (file_read(pubd.a, path, (size_t)1 << 24, &s, &e) == -1)
 		fail_msg("%s", e.text);
 	p = arena_memdup(pubd.a, s.p, s.n);
-	for (at = (size_t)((uint8_t *)memchr(p, '\n', s.n) - p) + 1; at < s.n;
-	     at += 1 + (size_t)p[at] + 8) {
-		uint8_t *left = p + at + 1 + p[at];
-
-		if (read_i64(left) != 0)
-			write_i64(left, read_i64(left) - SHIFT_S);
+	at = (size_t)((uint8_t *)memchr(p, '\n', s.n) - p) + 1;
+	while (at < s.n) {
+		at += 1 + (size_t)p[at];
+		age_time(p + at);
+		age_time(p + at + TIME_SIZE);
+		at += (size_t)2 * TIME_SIZE;
 	}
 	assert_int_equal(at, s.n);
 	if (file_replace(path, span_of(p, s.n), 0600, &e) == -1)
@@ -184,6 +187,46 @@ test_leave(void **state)
 	assert_int_equal(failures(), 0);
 }
 
+/*
+ * When the list grows to thrice its length within a day, no more may leave than
+ * before: signd does not take what is new for what was there.
+ */
+static void
+test_young(void **state)
+{
+	struct store_crl c;
+	uint64_t before;
+
+	(void)state;
+	assert_true(pubd_current(&pubd, "full", &c));
+	c = next_day(c.number);
+	before = c.entries;
+	pubd_stop(&pubd, 0, SIGTERM);
+	run_sql(arena_printf(pubd.a,
+	    "INSERT INTO chancery.cert_status (cert_id, not_after, revoked_at,"
+	    " issuer, status, reason, serial) SELECT i,"
+	    " now() + interval '90 days', now(), %d, 1, 1,"
+	    " '\\x42'::bytea || substr(sha256(i::text::bytea), 1, 9)"
+	    " FROM generate_series(%d, %d) i",
+	    pubd.issuer, ENTRIES + 1, ENTRIES + YOUNG));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
+	assert_int_equal(c.entries, before + YOUNG);
+	pubd_stop(&pubd, 0, SIGTERM);
+	run_sql(arena_printf(pubd.a,
+	    "SET session_replication_role = replica;"
+	    "UPDATE chancery.cert_status SET not_after = now()"
+	    " - interval '2 hours' WHERE cert_id > %d AND cert_id <= %d;"
+	    "UPDATE chancery.crl SET expired_before = expired_before"
+	    " - interval '12 hours' WHERE number = %lld",
+	    ENTRIES - EXPIRE, ENTRIES, (long long)c.number));
+	pubd_start(&pubd, 0);
+	c = pubd_wait(&pubd, "full", c.number);
+	assert_int_equal(c.gone, before * 4 / 100);
+	assert_int_equal(c.entries, before + YOUNG - c.gone);
+	assert_int_equal(failures(), 0);
+}
+
 /* keep-expired: never, and those that left are there again. */
 static void
 test_never(void **state)
@@ -198,9 +241,9 @@ test_never(void **state)
 	assert_true(pubd_current(&pubd, "full", &c));
 	pubd_start(&pubd, 0);
 	c = pubd_wait(&pubd, "full", c.number);
-	assert_int_equal(c.entries, ENTRIES);
+	assert_int_equal(c.entries, ENTRIES + YOUNG);
 	c = next_day(c.number);
-	assert_int_equal(c.entries, ENTRIES);
+	assert_int_equal(c.entries, ENTRIES + YOUNG);
 	assert_int_equal(c.gone, 0);
 	assert_int_equal(failures(), 0);
 }
@@ -210,6 +253,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leave),
+		cmocka_unit_test(test_young),
 		cmocka_unit_test(test_never),
 	};
 
