@@ -85,7 +85,8 @@ sync_directory(struct arena *a, const char *path)
 }
 
 int
-file_replace(const char *path, struct span bytes, mode_t mode, struct err *e)
+file_replace_by(const char *path, mode_t mode, int (*put)(void *arg, int fd),
+    void *arg, struct err *e)
 {
 	AUTO(arena_auto) a = arena_new();
 	char *tmp = arena_printf(a, "%s.XXXXXX", path);
@@ -94,13 +95,24 @@ file_replace(const char *path, struct span bytes, mode_t mode, struct err *e)
 	if (fd == -1)
 		return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
 		    tmp, strerror(errno));
-	if (fchmod(fd, mode) == -1 || file_write_all(fd, bytes) == -1 ||
-	    fsync(fd) == -1 || rename(tmp, path) == -1 ||
-	    sync_directory(a, path) == -1) {
+	if (fchmod(fd, mode) == -1 || put(arg, fd) == -1 || fsync(fd) == -1 ||
+	    rename(tmp, path) == -1 || sync_directory(a, path) == -1) {
 		(void)err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s",
 		    path, strerror(errno));
 		(void)unlink(tmp);
 		return -1;
 	}
 	return 0;
+}
+
+static int
+put_span(void *arg, int fd)
+{
+	return file_write_all(fd, *(const struct span *)arg);
+}
+
+int
+file_replace(const char *path, struct span bytes, mode_t mode, struct err *e)
+{
+	return file_replace_by(path, mode, put_span, &bytes, e);
 }

@@ -24,6 +24,13 @@ int file_read(struct arena *a, const char *path, size_t max, struct span *out,
 int file_replace(
     const char *path, struct span bytes, mode_t mode, struct err *e) MUST_USE;
 
+/*
+ * As file_replace, with what 'put' writes into the descriptor (-1 with errno),
+ * for files that are in no single piece of memory.
+ */
+int file_replace_by(const char *path, mode_t mode,
+    int (*put)(void *arg, int fd), void *arg, struct err *e) MUST_USE;
+
 /* Writes all of 's' to a descriptor; -1 with errno. */
 int file_write_all(int fd, struct span s) MUST_USE;
 

@@ -3,15 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "base/auto.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/workq.h"
@@ -29,16 +26,11 @@ struct crl_out {
 	struct err why;
 };
 
+/* A list is not copied together for its file. */
 static int
-cannot(const char *path, struct err *e)
+write_parts(void *arg, int fd)
 {
-	return err_set(e, ERR_UNAVAILABLE, "cannot write \"%s\": %s", path,
-	    strerror(errno));
-}
-
-static int
-write_parts(int fd, const struct crl_out_job *job)
-{
+	const struct crl_out_job *job = arg;
 	void *p = mmap(NULL, job->size, PROT_READ, MAP_SHARED, job->fd, 0);
 	int r;
 
@@ -53,34 +45,15 @@ write_parts(int fd, const struct crl_out_job *job)
 	return r;
 }
 
-/* As base/file does it, but a list is not copied together for it. */
 static int
-write_file(
-    const struct crl_out_job *job, const char *path, char *tmp, struct err *e)
+run(struct crl_out *o, struct err *e)
 {
-	AUTO_FD int fd = mkostemp(tmp, O_CLOEXEC);
-
-	if (fd < 0)
-		return cannot(tmp, e);
-	if (fchmod(fd, 0644) == -1 || write_parts(fd, job) == -1 ||
-	    fsync(fd) == -1 || rename(tmp, path) == -1) {
-		(void)cannot(path, e);
-		(void)unlink(tmp);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-run(const struct crl_out *o, struct err *e)
-{
-	const struct crl_out_job *job = &o->job;
+	struct crl_out_job *job = &o->job;
 	const char *path = arena_printf(
 	    o->arena, "%s/%s.%s.crl", o->dir, job->issuer, job->scope);
 	struct err why;
 
-	if (write_file(
-		job, path, arena_printf(o->arena, "%s.XXXXXX", path), e) == -1)
+	if (file_replace_by(path, 0644, write_parts, job, e) == -1)
 		return -1;
 	if (hook_run(o->hook, path, job->issuer, job->scope, &why) == -1)
 		log_event(LOG_ERROR, "hook", "msg", why.text, NULL);

@@ -13,6 +13,9 @@
 #define LEAVE_EVERY_S 3600
 #define DAY_S ((int64_t)86400)
 
+#define RETRY_MIN_US ((int64_t)2 * 1000 * 1000)
+#define RETRY_MAX_US ((int64_t)60 * 1000 * 1000)
+
 /* Below what signd allows to be lost in a day, so that a release still fits. */
 #define LEAVE_FREE 80
 #define LEAVE_PERCENT 4
@@ -23,9 +26,13 @@
 void
 crl_plan_init(struct crl_plan *p, const struct issuer *issuer)
 {
+	size_t k;
+
 	*p = (struct crl_plan){ .issuer = issuer, .arena = arena_new() };
 	p->scopes = crl_scopes(p->arena, issuer, &p->n);
 	p->kept = arena_array(p->arena, p->n, sizeof(*p->kept));
+	for (k = 0; k < 2; k++)
+		p->waits[k] = arena_array(p->arena, p->n, sizeof(*p->waits[k]));
 }
 
 void
@@ -175,46 +182,104 @@ fill_delta(const struct crl_moment *m, struct crl_plan *p, size_t i,
 	(void)snprintf(l->row.scope, sizeof(l->row.scope), "%s", s->delta);
 }
 
+void
+crl_wait_longer(struct crl_wait *w)
+{
+	w->backoff_us = w->backoff_us == 0 ? RETRY_MIN_US : w->backoff_us * 2;
+	if (w->backoff_us > RETRY_MAX_US)
+		w->backoff_us = RETRY_MAX_US;
+	w->until_us = clock_mono_us() + w->backoff_us;
+}
+
+static struct crl_wait *
+wait_of(const struct crl_plan *p, const struct crl_list *l)
+{
+	return &p->waits[l->row.base_number == 0 ? CRL_COMPLETE : CRL_DELTA]
+			[l->scope - p->scopes];
+}
+
+bool
+crl_plan_waits(const struct crl_plan *p, const struct crl_scope *s)
+{
+	return p->waits[CRL_COMPLETE][s - p->scopes].backoff_us != 0;
+}
+
+/* Whether a list belongs to this round, if it is due. */
+static bool
+takes(const struct crl_wait *w, enum crl_which which)
+{
+	if (which == CRL_COMPLETE || which == CRL_DELTA)
+		return w->backoff_us == 0;
+	return w->backoff_us != 0 && clock_mono_us() >= w->until_us;
+}
+
 /*
  * Complete lists.  When one is made of all rows, all are, so that the mark of
- * what has left is the same for all and moves in small steps.
+ * what has left is the same for all and moves in small steps; but not for one
+ * that failed before.
  */
 static void
-due_complete(
-    const struct crl_moment *m, struct crl_plan *p, struct crl_round *out)
+due_complete(const struct crl_moment *m, struct crl_plan *p,
+    enum crl_which which, struct crl_round *out)
 {
-	bool any = false;
+	const struct crl_wait *w = p->waits[CRL_COMPLETE];
+	bool any = false, all;
 	size_t i;
 
 	out->read = false;
 	for (i = 0; i < p->n; i++) {
-		if (!complete_due(m, p, i))
+		if (!takes(&w[i], which) || !complete_due(m, p, i))
 			continue;
 		any = true;
 		out->read = out->read || must_read(m, p, i);
 	}
+	all = out->read && which == CRL_COMPLETE;
 	for (i = 0; any && i < p->n; i++) {
-		if (out->read || complete_due(m, p, i))
+		if (takes(&w[i], which) && (all || complete_due(m, p, i)))
 			fill_complete(m, p, i, &out->lists[out->n++]);
 	}
 }
 
+static int
+mark_cmp(const struct store_crl_mark *a, const struct store_crl_mark *b)
+{
+	if (a->at != b->at)
+		return a->at < b->at ? -1 : 1;
+	return span_cmp(a->serial, b->serial);
+}
+
+/* Deltas, of bases with one mark: others have a round of their own later. */
+static void
+due_deltas(const struct crl_moment *m, struct crl_plan *p, enum crl_which which,
+    struct crl_round *out)
+{
+	struct crl_list *l;
+	size_t i;
+
+	out->read = true;
+	for (i = 0; i < p->n; i++) {
+		if (!takes(&p->waits[CRL_DELTA][i], which) ||
+		    !delta_due(m, p, i))
+			continue;
+		l = &out->lists[out->n];
+		fill_delta(m, p, i, l);
+		if (mark_cmp(&l->row.mark, &out->lists[0].row.mark) == 0)
+			out->n++;
+	}
+}
+
 void
-crl_plan_due(
-    const struct crl_moment *m, struct crl_plan *p, struct crl_round *out)
+crl_plan_due(const struct crl_moment *m, struct crl_plan *p,
+    enum crl_which which, struct crl_round *out)
 {
 	size_t i;
 
 	*out = (struct crl_round){ .issuer = p->issuer,
 		.lists = arena_array(m->a, p->n, sizeof(*out->lists)) };
-	due_complete(m, p, out);
-	if (out->n == 0) {
-		out->read = true;
-		for (i = 0; i < p->n; i++) {
-			if (delta_due(m, p, i))
-				fill_delta(m, p, i, &out->lists[out->n++]);
-		}
-	}
+	if (which == CRL_COMPLETE || which == CRL_COMPLETE_AGAIN)
+		due_complete(m, p, which, out);
+	else
+		due_deltas(m, p, which, out);
 	/* what changes from here on may be on the lists or not */
 	for (i = 0; i < out->n; i++)
 		p->kept[out->lists[i].scope - p->scopes].changed = false;
@@ -274,6 +339,26 @@ let_leave(const struct crl_moment *m, const struct crl_plan *p,
 	return 0;
 }
 
+/*
+ * Of the lists before these the one of which the least has left: after a list
+ * was refused for a while the marks may differ, and none may lose much at once.
+ */
+static const struct store_crl *
+least_left(const struct crl_moment *m, const struct crl_plan *p,
+    const struct crl_round *r)
+{
+	const struct store_crl *c, *least = NULL;
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		c = crl_plan_find(m, p, r->lists[i].scope->name);
+		if (c != NULL &&
+		    (least == NULL || mark_cmp(&c->mark, &least->mark) < 0))
+			least = c;
+	}
+	return least;
+}
+
 /* The mark of a round that reads all rows, the same for all its lists. */
 static int
 choose_mark(const struct crl_moment *m, const struct crl_plan *p,
@@ -281,8 +366,7 @@ choose_mark(const struct crl_moment *m, const struct crl_plan *p,
 {
 	struct store_crl_query q = { .issuer = p->issuer->id,
 		.mark = { .at = STORE_CRL_NO_TIME } };
-	const struct store_crl *last =
-	    crl_plan_find(m, p, r->lists[0].scope->name);
+	const struct store_crl *last = least_left(m, p, r);
 	uint64_t gone = 0;
 	size_t i;
 
@@ -327,18 +411,28 @@ crl_plan_told(struct crl_plan *p, const struct crl_round *r)
 }
 
 void
-crl_plan_published(struct crl_list *l)
+crl_plan_published(struct crl_plan *p, struct crl_list *l)
 {
+	l->published = true;
+	*wait_of(p, l) = (struct crl_wait){ .backoff_us = 0 };
 	if (l->kept != NULL)
 		l->kept->number = l->row.number;
 }
 
 void
-crl_plan_failed(struct crl_plan *p, const struct crl_round *r)
+crl_plan_refused(struct crl_plan *p, const struct crl_list *l)
+{
+	crl_wait_longer(wait_of(p, l));
+}
+
+void
+crl_plan_done(struct crl_plan *p, const struct crl_round *r)
 {
 	const struct crl_list *l;
 
 	for (l = r->lists; l < r->lists + r->n; l++) {
+		if (l->published)
+			continue;
 		p->kept[l->scope - p->scopes].changed = true;
 		crl_kept_drop(&p->kept[l->scope - p->scopes]);
 	}

@@ -22,6 +22,7 @@ struct crl_list {
 	int64_t expired_since;  /* CRL_NO_TIME, or kept since then */
 	struct crl_kept *kept;  /* keeps the list when it is built, or NULL */
 	struct crl_built built; /* out; the descriptor is -1 without */
+	bool published;         /* out: it is public */
 	/* while it is built */
 	struct crl_build *build;
 	uint8_t *bytes[2];      /* of base and delta before */

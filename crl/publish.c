@@ -14,16 +14,14 @@
 
 #define LEASE_S 6
 #define LEASE_EVERY_US ((int64_t)1500 * 1000)
-#define RETRY_MIN_US ((int64_t)2 * 1000 * 1000)
-#define RETRY_MAX_US ((int64_t)60 * 1000 * 1000)
 #define LATE_EVERY_US ((int64_t)60 * 1000 * 1000)
 #define OUTER_FIRST_US ((int64_t)20 * 1000 * 1000)
 
 /* What is known of one issuer. */
 struct plan {
 	struct crl_plan crl;
-	int64_t retry_us, backoff_us; /* after a failure */
-	int64_t late_us;              /* when lateness was last said */
+	struct crl_wait wait; /* after a failure that is not of one list */
+	int64_t late_us;      /* when lateness was last said */
 };
 
 struct publisher {
@@ -44,6 +42,7 @@ struct publisher {
 struct turn {
 	struct publisher *p;
 	struct crl_moment m;
+	int64_t epoch; /* under which 'm' was read */
 };
 
 static const struct settings_crl *
@@ -207,6 +206,44 @@ tell(const struct turn *t, const struct crl_list *l, const struct plan *plan)
 	metric_add(t->p->published, 1);
 }
 
+static void
+say_failed(struct turn *t, const struct plan *plan, const struct err *why)
+{
+	metric_add(t->p->failed, 1);
+	log_event(LOG_ERROR, "CRL not published", "issuer",
+	    plan->crl.issuer->name, "kind", err_kind_name(why->kind), "msg",
+	    why->text, NULL);
+}
+
+/* What was read counts only while nobody else has published. */
+static int
+still_ours(struct turn *t, struct err *e)
+{
+	if (keep_lease(t->p, e) == -1)
+		return -1;
+	if (t->p->epoch != t->epoch)
+		return err_set(
+		    e, ERR_UNAVAILABLE, "another publisher has the lease");
+	return 0;
+}
+
+static int
+emit(struct turn *t, struct plan *plan, struct crl_emit *x, struct crl_list *l,
+    struct err *e)
+{
+	if (crl_emit(x, l, e) == -1) {
+		crl_plan_refused(&plan->crl, l);
+		return err_prefix(e, "%s", l->row.scope);
+	}
+	crl_plan_published(&plan->crl, l);
+	tell(t, l, plan);
+	return 0;
+}
+
+/*
+ * A list that fails keeps no other one from being made, unless a part is away
+ * that all need.
+ */
 static int
 emit_all(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 {
@@ -214,22 +251,20 @@ emit_all(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 		.issuer = plan->crl.issuer,
 		.out = t->p->out,
 		.owner = plan,
+		.epoch = t->epoch,
 		.holder = t->p->conf.holder,
 		.signing = t->p->signing,
 		.recording = t->p->recording };
 	size_t i;
 
 	for (i = 0; i < r->n; i++) {
-		if (keep_lease(t->p, e) == -1)
+		if (still_ours(t, e) == -1)
 			return -1;
-		if (t->p->epoch == 0)
-			return err_set(e, ERR_UNAVAILABLE,
-			    "another publisher has the lease");
-		x.epoch = t->p->epoch;
-		if (crl_emit(&x, &r->lists[i], e) == -1)
-			return err_prefix(e, "%s", r->lists[i].row.scope);
-		crl_plan_published(&r->lists[i]);
-		tell(t, &r->lists[i], plan);
+		if (emit(t, plan, &x, &r->lists[i], e) == 0)
+			continue;
+		if (e->kind == ERR_UNAVAILABLE)
+			return -1;
+		say_failed(t, plan, e);
 	}
 	return 0;
 }
@@ -282,29 +317,25 @@ run_round(struct turn *t, struct plan *plan, struct crl_round *r, struct err *e)
 }
 
 static int
-publish_due(struct turn *t, struct plan *plan, struct err *e)
+publish_due(
+    struct turn *t, struct plan *plan, enum crl_which which, struct err *e)
 {
 	struct crl_round r;
+	int rc;
 
-	crl_plan_due(&t->m, &plan->crl, &r);
-	if (r.n == 0 || run_round(t, plan, &r, e) == 0)
+	crl_plan_due(&t->m, &plan->crl, which, &r);
+	if (r.n == 0)
 		return 0;
-	crl_plan_failed(&plan->crl, &r);
-	return -1;
+	rc = run_round(t, plan, &r, e);
+	crl_plan_done(&plan->crl, &r);
+	return rc == 0 ? store_crl_current(t->m.db, t->m.a, &t->m.all, e) : -1;
 }
 
 static void
 failed(struct turn *t, struct plan *plan, const struct err *why)
 {
-	plan->backoff_us =
-	    plan->backoff_us == 0 ? RETRY_MIN_US : plan->backoff_us * 2;
-	if (plan->backoff_us > RETRY_MAX_US)
-		plan->backoff_us = RETRY_MAX_US;
-	plan->retry_us = clock_mono_us() + plan->backoff_us;
-	metric_add(t->p->failed, 1);
-	log_event(LOG_ERROR, "CRL not published", "issuer",
-	    plan->crl.issuer->name, "kind", err_kind_name(why->kind), "msg",
-	    why->text, NULL);
+	crl_wait_longer(&plan->wait);
+	say_failed(t, plan, why);
 }
 
 bool
@@ -332,7 +363,8 @@ alarm_late(struct turn *t, struct plan *plan)
 			continue;
 		plan->late_us = clock_mono_us();
 		/* the very first one is being made */
-		if (c == NULL && plan->backoff_us == 0)
+		if (c == NULL && plan->wait.backoff_us == 0 &&
+		    !crl_plan_waits(&plan->crl, s))
 			continue;
 		metric_add(t->p->late, 1);
 		log_event(LOG_ERROR, "CRL is late", "issuer",
@@ -372,17 +404,19 @@ alarm_outer(struct turn *t, struct err *e)
 static void
 serve_issuer(struct turn *t, struct plan *plan)
 {
+	enum crl_which which;
 	struct err e;
 
 	alarm_late(t, plan);
-	if (clock_mono_us() < plan->retry_us)
+	if (clock_mono_us() < plan->wait.until_us)
 		return;
-	if (publish_due(t, plan, &e) == -1) {
-		failed(t, plan, &e);
-	} else {
-		plan->backoff_us = 0;
-		plan->retry_us = 0;
+	for (which = 0; which < CRL__WHICH; which++) {
+		if (publish_due(t, plan, which, &e) == -1) {
+			failed(t, plan, &e);
+			return;
+		}
 	}
+	plan->wait = (struct crl_wait){ .backoff_us = 0 };
 }
 
 /* A file that could not be written: with another list, as for any failure. */
@@ -411,6 +445,7 @@ publisher_turn(struct publisher *p, struct err *e)
 
 	if (keep_lease(p, e) == -1)
 		return -1;
+	t.epoch = p->epoch;
 	engine_begin(p->conf.engine, p->conf.ctx, a, "publish");
 	if (p->epoch == 0)
 		return 0;
@@ -418,7 +453,7 @@ publisher_turn(struct publisher *p, struct err *e)
 	if (hear_news(&t, e) == -1 ||
 	    store_crl_current(t.m.db, a, &t.m.all, e) == -1)
 		return -1;
-	for (i = 0; i < p->n && p->epoch != 0; i++)
+	for (i = 0; i < p->n && p->epoch == t.epoch; i++)
 		serve_issuer(&t, &p->plans[i]);
 	return alarm_outer(&t, e);
 }

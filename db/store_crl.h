@@ -153,7 +153,7 @@ int store_crl_wait(struct db *db, int timeout_ms, struct err *e) MUST_USE;
  * if there is one, commit; nobody sees any of it before.  'epoch' is that of
  * the lease, or 0 for an operator who has none; 'writer' the number that this
  * process holds, whose thread has nothing to write meanwhile.  UNAVAILABLE from
- * commit: the lease is somebody else's.
+ * commit: somebody else has taken the lease since.
  */
 int store_crl_begin(struct db *db, struct store_crl *c, struct err *e) MUST_USE;
 int store_crl_put(struct db *db, const struct store_crl *c, int n,
