@@ -495,62 +495,6 @@ test_responder(void **state)
 	assert_int_equal(e.kind, ERR_NOT_FOUND);
 }
 
-/* What a statement reads, in pages. */
-static long
-pages_of(struct db *db, const char *sql)
-{
-	AUTO(PGresult) r = PQexec(db_pg(db), sql);
-	const char *text, *p;
-	int i;
-
-	assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
-	for (i = 0; i < PQntuples(r); i++) {
-		text = PQgetvalue(r, i, 0);
-		p = strstr(text, "shared hit=");
-		if (p != NULL)
-			return strtol(p + 11, NULL, 10);
-	}
-	fail_msg("no pages");
-	return 0;
-}
-
-/* The newest lists are found without a look at all that are kept. */
-static void
-test_many_kept(void **state)
-{
-	struct db *super =
-	    db_new_bare(pg_conninfo(roles.pg, "postgres"), "test");
-	struct store_crls all;
-	struct err e;
-	size_t i;
-
-	(void)state;
-	good(
-	    db_script(super,
-		"SET search_path = chancery; INSERT INTO crl (issuer, scope,"
-		" number, this_update, next_update, entries, gone, size, sha256)"
-		" SELECT i.id, 'part-' || k, n, now(), now() + interval '1 d', 0, 0,"
-		" 1, sha256('x') FROM issuer i, generate_series(0, 3) k,"
-		" generate_series(1, 5000) n WHERE i.name = 'two';"
-		" ANALYZE crl",
-		&e),
-	    &e);
-	good(store_crl_current(roles.ocsp, a, &all, &e), &e);
-	assert_int_equal(all.n, 6);
-	for (i = 0; i < 4; i++) {
-		assert_int_equal(all.list[2 + i].issuer, other);
-		assert_int_equal(all.list[2 + i].number, 5000);
-	}
-	assert_in_range(
-	    pages_of(super,
-		"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF)"
-		" SELECT * FROM crl_current"),
-	    1, 100);
-	good(db_script(super, "DELETE FROM crl WHERE scope LIKE 'part%'", &e),
-	    &e);
-	db_free(super);
-}
-
 static int
 setup(void **state)
 {
@@ -597,7 +541,6 @@ main(void)
 		cmocka_unit_test(test_lease),
 		cmocka_unit_test(test_grants),
 		cmocka_unit_test(test_responder),
-		cmocka_unit_test(test_many_kept),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
