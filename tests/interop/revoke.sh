@@ -236,10 +236,11 @@ status "a release names one certificate" 2 chancery revoke --release \
 	--where "$where"
 
 # ---- a search that is killed in the middle, and the same command again ----
+# Their serials are shorter than those that are issued.
 rows=20000
 sql -c "CREATE TEMP TABLE n AS SELECT i.id AS issuer,
 	(chancery.cert_month(now()) << 40) | nextval('chancery.cert_seq') AS id,
-	'\\x41'::bytea || substr(sha256(('r' || g)::bytea), 1, 15) AS serial
+	'\\x41'::bytea || substr(sha256(('r' || g)::bytea), 1, 11) AS serial
 	FROM chancery.issuer i, generate_series(1, $rows) g WHERE i.name = 'tls';
 	INSERT INTO chancery.cert (id, not_before, not_after, sign_seq, issuer,
 	sign_slot, serial, profile_hash, spki_sha256, fingerprint, sign_head,
@@ -256,7 +257,7 @@ sql -c "CREATE TEMP TABLE n AS SELECT i.id AS issuer,
 revoked()
 {
 	sql -c "SELECT count(*) FROM chancery.cert_status
-		WHERE substr(serial, 1, 1) = '\\x41' AND status = 1"
+		WHERE length(serial) = 12 AND status = 1"
 }
 
 # settled: the same, when what was on its way has ended.
@@ -287,7 +288,7 @@ is "the same command revokes the others" "$(chancery --json revoke --where \
 is "all are revoked" "$(revoked)" $rows
 is "with an audit row each" "$(sql -c "SELECT count(*), count(DISTINCT a.cert_id)
 	FROM chancery.audit a JOIN chancery.cert_status s USING (cert_id)
-	WHERE a.kind = 'revoke' AND substr(s.serial, 1, 1) = '\\x41'")" \
+	WHERE a.kind = 'revoke' AND length(s.serial) = 12")" \
 	"$rows|$rows"
 check_log
 tap_done
