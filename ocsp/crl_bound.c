@@ -7,17 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/objects.h>
-
 #include "base/arena.h"
 #include "hsm/crlcheck.h"
 #include "hsm/tosign.h"
+#include "ocsp/crl_told.h"
 #include "ocsp/delegate_int.h"
 
 #define DEPTH_MAX 4
 #define REASON_HOLD 6
-
-AUTO_DEFINE(X509_ALGOR, X509_ALGOR_free);
 
 struct walk {
 	const struct authority *list;
@@ -26,25 +23,15 @@ struct walk {
 	void *arg;
 };
 
-static int
+static bool
 is_signed(const struct authority *issuer, struct span tbs, struct span alg,
     struct span signature)
 {
-	const uint8_t *p = issuer->cert.p, *q = alg.p;
+	const uint8_t *p = issuer->cert.p;
 	AUTO(X509) ca = d2i_X509(NULL, &p, (long)issuer->cert.n);
-	AUTO(X509_ALGOR) algor = d2i_X509_ALGOR(NULL, &q, (long)alg.n);
-	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
-	const ASN1_OBJECT *oid = NULL;
-	int md = NID_undef;
 
-	if (ca == NULL || algor == NULL || ctx == NULL)
-		return 0;
-	X509_ALGOR_get0(&oid, NULL, NULL, algor);
-	return OBJ_find_sigid_algs(OBJ_obj2nid(oid), &md, NULL) == 1 &&
-	       EVP_DigestVerifyInit(ctx, NULL, EVP_get_digestbynid(md), NULL,
-		   X509_get0_pubkey(ca)) == 1 &&
-	       EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) ==
-		   1;
+	return ca != NULL &&
+	       crl_told_signed(X509_get0_pubkey(ca), tbs, alg, signature);
 }
 
 /* The authority whose list it is: several may have this name, not this key. */

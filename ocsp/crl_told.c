@@ -3,8 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/objects.h>
+#include <openssl/x509.h>
+
+#include "base/auto.h"
 #include "base/crl_partition.h"
 #include "hsm/tosign.h"
+
+AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
+AUTO_DEFINE(X509_ALGOR, X509_ALGOR_free);
 
 int64_t
 crl_told_number(struct span crl, struct crlcheck *c)
@@ -58,4 +65,34 @@ crl_told(const struct settings_issuer *s, const struct store_crl *row,
 		return false;
 	return partition == NULL ||
 	       is_partition(s, (uint32_t)strtoul(partition + 1, NULL, 10), &c);
+}
+
+/* The digest of a signature algorithm; NULL when it is not known. */
+static const EVP_MD *
+digest_of(struct span alg)
+{
+	const uint8_t *p = alg.p;
+	AUTO(X509_ALGOR) a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
+	const ASN1_OBJECT *oid;
+	int md = NID_undef, key = NID_undef;
+
+	if (a == NULL)
+		return NULL;
+	X509_ALGOR_get0(&oid, NULL, NULL, a);
+	if (OBJ_find_sigid_algs(OBJ_obj2nid(oid), &md, &key) != 1)
+		return NULL;
+	return EVP_get_digestbynid(md);
+}
+
+bool
+crl_told_signed(
+    EVP_PKEY *key, struct span tbs, struct span alg, struct span signature)
+{
+	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
+	const EVP_MD *md = digest_of(alg);
+
+	return ctx != NULL && md != NULL &&
+	       EVP_DigestVerifyInit(ctx, NULL, md, NULL, key) == 1 &&
+	       EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) ==
+		   1;
 }

@@ -1,12 +1,15 @@
 /*
- * Whether a list is the one that its row in the database tells.  The row is the
- * word of whoever may write to the database; the list is the issuer's.
+ * Whose a list is, and whether it is the one that its row in the database
+ * tells.  The row is the word of whoever may write to the database; the list is
+ * the issuer's.
  */
 #ifndef OCSP_CRL_TOLD_H
 #define OCSP_CRL_TOLD_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include <openssl/evp.h>
 
 #include "base/settings.h"
 #include "base/span.h"
@@ -26,5 +29,9 @@ int64_t crl_told_number(struct span crl, struct crlcheck *c);
  */
 bool crl_told(const struct settings_issuer *s, const struct store_crl *row,
     struct span crl);
+
+/* Whether the parts that tosign_unwrap finds are signed with the key. */
+bool crl_told_signed(
+    EVP_PKEY *key, struct span tbs, struct span alg, struct span signature);
 
 #endif

@@ -16,9 +16,7 @@
 #include "ocsp/crl_told.h"
 #include "ocsp/files.h"
 
-AUTO_DEFINE(EVP_MD_CTX, EVP_MD_CTX_free);
 AUTO_DEFINE(FILE, fclose);
-AUTO_DEFINE(X509_ALGOR, X509_ALGOR_free);
 
 struct crls {
 	const struct settings *settings;
@@ -28,42 +26,19 @@ struct crls {
 	char failure[ERR_TEXT_MAX];
 };
 
-/* The digest of a signature algorithm; NULL when it is not known. */
-static const EVP_MD *
-digest_of(struct span alg)
-{
-	const uint8_t *p = alg.p;
-	AUTO(X509_ALGOR) a = d2i_X509_ALGOR(NULL, &p, (long)alg.n);
-	const ASN1_OBJECT *oid;
-	int md = NID_undef, key = NID_undef;
-
-	if (a == NULL)
-		return NULL;
-	X509_ALGOR_get0(&oid, NULL, NULL, a);
-	if (OBJ_find_sigid_algs(OBJ_obj2nid(oid), &md, &key) != 1)
-		return NULL;
-	return EVP_get_digestbynid(md);
-}
-
 static bool
 is_good(
     void *arg, unsigned issuer, const struct store_crl *row, struct span crl)
 {
 	const struct crls *c = arg;
-	AUTO(EVP_MD_CTX) ctx = EVP_MD_CTX_new();
 	struct span tbs, alg, signature;
-	const EVP_MD *md;
 	struct err e;
 	bool good;
 
 	if (tosign_unwrap(crl, &tbs, &alg, &signature, &e) == -1)
 		return false;
-	md = digest_of(alg);
-	good =
-	    ctx != NULL && md != NULL &&
-	    EVP_DigestVerifyInit(ctx, NULL, md, NULL,
-		X509_get0_pubkey(c->issuers[issuer])) == 1 &&
-	    EVP_DigestVerify(ctx, signature.p, signature.n, tbs.p, tbs.n) == 1;
+	good = crl_told_signed(
+	    X509_get0_pubkey(c->issuers[issuer]), tbs, alg, signature);
 	ERR_clear_error();
 	return good && (row == NULL ||
 			   crl_told(&c->settings->issuers[issuer], row, crl));

@@ -12,12 +12,12 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "crl/crl_kept.h"
+#include "tests/unit/arena_fixture.h"
 #include "tests/unit/crl_sample.h"
 
 #define SERIALS 60
 #define ROUNDS 300
 
-static struct arena *a;
 static struct crl_head head;
 
 /* What is revoked: the reason of each serial, or -2. */
@@ -237,20 +237,10 @@ test_stale(void **state)
 }
 
 static int
-setup(void **state)
+begin(void **state)
 {
-	(void)state;
-	a = arena_new();
 	head = crl_sample_head(clock_now());
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
+	return setup(state);
 }
 
 int
@@ -262,5 +252,5 @@ main(void)
 		cmocka_unit_test(test_stale),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, begin, teardown);
 }

@@ -11,6 +11,7 @@
 
 #include "base/b64.h"
 #include "protocols/est/csrattrs.h"
+#include "tests/unit/arena_fixture.h"
 
 /* RFC 8951 4: linking, P-384, a (wrong) extension request, SHA-384. */
 #define VECTOR                                                                   \
@@ -18,25 +19,8 @@
 	"EBAQEWBggqhkjOPQQDAw=="
 #define MAX 16
 
-static struct arena *a;
 static const char *const p384[] = { "P-384", "P-256" };
 static const char *const ekus[] = { "1.3.6.1.5.5.7.3.2" };
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
 
 /* The elements of a SEQUENCE, as libcrypto finds them: DER each. */
 static size_t
@@ -286,5 +270,5 @@ main(void)
 	};
 
 	return cmocka_run_group_tests_name(
-	    "est_csrattrs", tests, set_up, tear_down);
+	    "est_csrattrs", tests, setup, teardown);
 }

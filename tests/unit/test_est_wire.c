@@ -12,24 +12,7 @@
 #include "protocols/est/codec.h"
 #include "protocols/est/route.h"
 #include "protocols/est/status.h"
-
-static struct arena *a;
-
-static int
-set_up(void **state)
-{
-	(void)state;
-	a = arena_new();
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	(void)state;
-	arena_free(a);
-	return 0;
-}
+#include "tests/unit/arena_fixture.h"
 
 static void
 test_routes(void **state)
@@ -307,6 +290,5 @@ main(void)
 		cmocka_unit_test(test_status),
 	};
 
-	return cmocka_run_group_tests_name(
-	    "est_wire", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("est_wire", tests, setup, teardown);
 }
